@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ * Blocks: what the heap is made of.
+ *
+ *   region  |unit|unit|unit|unit|unit|unit|unit|unit| ...       a unit is 64 KiB
+ *           '-block--' '----block (large)----' 'free run'
+ *   block   |slot 0|slot 1|slot 2|...|slot n-1| tail |          slots of one size and kind
+ *   state   | byte | byte | byte |...| byte   |absent...        beside, never inside
+ *   note    | site,size | ...                                   beside, only where sites are recorded
+ *
+ * A large object is a block of one slot. A descriptor is never unmapped, and never becomes anything else, so a stale
+ * pointer to one may be read. The block map is the truth about which unit belongs to which block. */
+#ifndef GLEANER_BLOCK_H
+#define GLEANER_BLOCK_H
+
+#include "base/base.h"
+#include "heap/state.h"
+
+enum {
+  block_unit_shift = 16,
+  block_unit = 1 << block_unit_shift,
+  block_group = 64, /* slots that one free word covers */
+};
+
+enum kind { KIND_SCANNED, KIND_POINTER_FREE, kind_count };
+
+/* What is known of one allocation. */
+struct note {
+  uint32_t site; /* of its call stack; 0 unknown */
+  uint32_t size; /* bytes asked for; a large object's are in block.requested */
+};
+
+struct cache;
+
+struct block {
+  /* read by everybody, constant while the block is mapped */
+  uintptr_t start;
+  uint32_t slot_size; /* 0: large */
+  uint32_t inverse;   /* offset * inverse >> 32 == offset / slot_size, for every offset in the block */
+  uint8_t *state;     /* nslots bytes, padded with ABSENT to a multiple of block_group */
+  struct note *notes; /* nslots of them, or NULL */
+  uint32_t nslots;
+  uint8_t class;
+  uint8_t kind; /* enum kind */
+  uint8_t large_state[2]; /* state of a large object lies here */
+  size_t size;  /* bytes that slots may use: nslots * slot_size, or the usable size of a large object */
+  uint32_t units;
+
+  /* changed by its owner only; owner changes under the heap lock */
+  _Atomic(struct cache *) owner;
+  uint32_t used;      /* slots handed to a free word and not freed by the owner; used - remote_freed are not free */
+  uint32_t group;     /* next group to refill from */
+  uint32_t wake;      /* used at which a full block is worth refilling from again */
+  bool full;          /* not in its owner's ready list: wakes by the owner's frees */
+  struct block *next; /* in the owner's list, or in a list of free descriptors */
+  struct block *prev;
+
+  /* changed by anybody */
+  _Alignas(64) _Atomic uint32_t remote_freed;
+  _Atomic uint32_t queued; /* on some cache's atomic list */
+  struct block *queue_next;
+  uint64_t requested;       /* large: bytes asked for */
+  struct note large_note;
+};
+
+/* The region, and the map of its units. Readable without a lock at any time. */
+struct region {
+  uintptr_t base;
+  size_t span;                     /* bytes of address space */
+  _Atomic(struct block *) *blocks; /* one entry a unit */
+  _Atomic size_t used;             /* units that were ever used: [0, used) */
+};
+
+extern struct region region;
+
+/* The block that holds the address, or NULL: safe for any bits. */
+static inline struct block *region_find(uintptr_t address) {
+  uintptr_t offset = address - region.base;
+  if (offset >= region.span) return NULL;
+  return atomic_load_explicit(&region.blocks[offset >> block_unit_shift], memory_order_acquire);
+}
+
+/* The slot of an address inside the block; nslots or more when it is in the tail. */
+static inline uint32_t block_slot(const struct block *block, uintptr_t address) {
+  return (uint32_t)(((address - block->start) * (uint64_t)block->inverse) >> 32);
+}
+
+/* For a large block, inverse is 0, so that every address is of slot 0; its tail is beyond size. */
+static inline bool block_contains(const struct block *block, uintptr_t address) {
+  return address - block->start < block->size;
+}
+
+static inline size_t block_slot_bytes(const struct block *block) {
+  return block->slot_size ? block->slot_size : block->size;
+}
+
+static inline uintptr_t block_slot_address(const struct block *block, uint32_t slot) {
+  return block->start + (uintptr_t)slot * block->slot_size;
+}
+
+static inline struct note *block_note(struct block *block, uint32_t slot) {
+  return block->slot_size ? (block->notes ? &block->notes[slot] : NULL) : &block->large_note;
+}
+
+/* Bytes the program asked for, where notes are kept; else what the slot holds. */
+static inline size_t block_requested(struct block *block, uint32_t slot) {
+  if (!block->slot_size) return block->requested;
+  return block->notes ? block->notes[slot].size : block->slot_size;
+}
+
+/* The first block at or above the given unit, and its first unit in *unit; NULL at the end. To visit all:
+ *   for (size_t u = 0; (b = region_next(&u)) != NULL; u += b->units)
+ * With other threads running, blocks may come and go meanwhile. */
+struct block *region_next(size_t *unit);
+
+#endif

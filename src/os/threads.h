@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Tasks, signals and futexes of this process, by plain system calls. Nothing allocates; errno is kept. */
+#ifndef GLEANER_OS_THREADS_H
+#define GLEANER_OS_THREADS_H
+
+#include "base/base.h"
+
+#include <sys/types.h>
+
+pid_t os_thread_id(void);         /* gettid(2) */
+uintptr_t os_thread_pointer(void); /* the TCB: fs:0 on x86-64 */
+
+/* Calls each(tid, arg) for every task in /proc/self/task until it returns false. An errno value when /proc
+ * cannot be read. A task may vanish, or one appear, meanwhile. */
+int os_threads_each(bool (*each)(pid_t tid, void *arg), void *arg);
+
+/* tgkill(2). 0, or ESRCH when the thread is gone, or another errno value. */
+int os_thread_signal(pid_t tid, int signal);
+bool os_thread_exists(pid_t tid);
+
+/* True when the task is a zombie or gone: it will never run again. */
+bool os_thread_is_dead(pid_t tid);
+/* The stack pointer of a task that is blocked in a system call (/proc/self/task/TID/syscall); 0 when it runs or
+ * that cannot be read. */
+uintptr_t os_thread_blocked_sp(pid_t tid);
+
+/* Waits while *word == value, at most nanoseconds (0: for ever). Wakes all waiters. */
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds);
+void os_futex_wake(_Atomic uint32_t *word);
+
+uint64_t os_clock(void); /* monotonic nanoseconds */
+
+#endif

@@ -1,9 +1,38 @@
 /* SPDX-License-Identifier: MIT
- * What the interposed functions of preload/ ask of the rest. The only header of src that preload/ includes.
+ * What the preload library may call: the malloc family behind its public names, and the hooks around process calls.
+ * All of it is safe as the first call of the process.
  *
- * Any of these may be the first call of the process, before any constructor; each keeps errno unless it says otherwise. */
+ * Memory functions have glibc's semantics to the letter (see the public names for the standards); errno is set on
+ * failure and kept otherwise. */
 #ifndef GLEANER_HOOKS_H
 #define GLEANER_HOOKS_H
+
+#include "base/base.h"
+
+/* The current stack as a misuse report or a site sees it begins at the caller of these. */
+void *hook_malloc(size_t size);
+void *hook_calloc(size_t count, size_t size);
+void *hook_realloc(void *old, size_t size);
+void *hook_reallocarray(void *old, size_t count, size_t size);
+void hook_free(void *p);
+void *hook_aligned_alloc(size_t align, size_t size);              /* EINVAL unless align is a power of two */
+void *hook_memalign(size_t align, size_t size);                   /* rounds align up to a power of two */
+int hook_posix_memalign(void **out, size_t align, size_t size);   /* returns an error number */
+void *hook_valloc(size_t size);
+void *hook_pvalloc(size_t size);
+size_t hook_usable_size(void *p); /* 0 for NULL */
+int hook_trim(size_t pad);        /* 1 when memory was given back */
+
+/* Sums over the heap, for mallinfo and its relatives. */
+struct hook_usage {
+  size_t mapped;      /* bytes of address space committed */
+  size_t live_blocks; /* objects not freed */
+  size_t live;        /* bytes in them */
+  size_t large;       /* of these, in large objects */
+  size_t large_blocks;
+  size_t free;        /* bytes committed and not live */
+};
+void hook_usage(struct hook_usage *usage);
 
 /* Around the real dlclose: note what is loaded, then see what is gone, so that stacks can still be named. Nothing in
  * modes that record no sites. Neither is called with a lock of ours held; both may take the loader's lock. */

@@ -41,24 +41,26 @@ struct block {
   uint32_t nslots;
   uint8_t class;
   uint8_t kind; /* enum kind */
-  uint8_t large_state[2]; /* state of a large object lies here */
+  uint8_t large_state[2]; /* of a large object: its byte, and ABSENT */
   size_t size;  /* bytes that slots may use: nslots * slot_size, or the usable size of a large object */
   uint32_t units;
 
-  /* changed by its owner only; owner changes under the heap lock */
-  _Atomic(struct cache *) owner;
-  uint32_t used;      /* slots handed to a free word and not freed by the owner; used - remote_freed are not free */
-  uint32_t group;     /* next group to refill from */
-  uint32_t wake;      /* used at which a full block is worth refilling from again */
-  bool full;          /* not in its owner's ready list: wakes by the owner's frees */
-  struct block *next; /* in the owner's list, or in a list of free descriptors */
-  struct block *prev;
+  _Atomic(struct cache *) owner; /* NULL: large, or not in use. Changes under the heap lock, never under a running owner */
+
+  /* changed by its owner only */
+  _Alignas(64) uint64_t groups; /* bit g: group g may have slots freed since it was last handed out */
+  uint32_t used;    /* slots handed to a free word, less those freed; frees by others are still in remote_freed */
+  uint32_t wake;    /* used at which the owner's free must look closer */
+  uint32_t touched; /* groups that were ever handed out: [0, touched) */
+  uint32_t group;   /* the group handed out last */
+  bool full;        /* left behind with too few free slots: in no list */
+  struct block *next, *prev; /* in its bin's ready list, or next free descriptor */
 
   /* changed by anybody */
   _Alignas(64) _Atomic uint32_t remote_freed;
   _Atomic uint32_t queued; /* on some cache's atomic list */
   struct block *queue_next;
-  uint64_t requested;       /* large: bytes asked for */
+  uint64_t requested;      /* large: bytes asked for */
   struct note large_note;
 };
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ * Descriptors: made, published in the block map, withdrawn, kept for the next block of the class.
+ *
+ * Publishing goes from the last unit to the first, withdrawing from the first to the last, so that the entry of a
+ * block's first unit alone says whether the block is there. */
+#include "config.h"
+
+#include "heap/block.h"
+
+#include "heap/heap.h"
+#include "heap/runs.h"
+#include "heap/size_class.h"
+#include "os/memory.h"
+
+#include <string.h>
+
+enum {
+  block_large = size_class_count, /* the class of large objects' descriptors */
+  block_medium_from = 8 * 1024,   /* slots above this size come in blocks of several units */
+  block_medium_units = 4,
+};
+
+static struct block *block_spare[size_class_count + 1]; /* free descriptors by class; under the heap lock */
+
+static struct block *block_describe(unsigned class, bool notes) {
+  struct block *block = block_spare[class];
+  if (block) {
+    block_spare[class] = block->next;
+    return block;
+  }
+  block = os_arena_alloc(sizeof *block, 64);
+  if (!block) return NULL;
+  block->class = (uint8_t)class;
+  if (class == block_large) {
+    block->nslots = 1;
+    block->state = block->large_state;
+    block->large_state[1] = STATE_ABSENT;
+    return block;
+  }
+  uint32_t size = size_class_bytes(class);
+  block->slot_size = size;
+  block->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
+  block->units = size > block_medium_from ? block_medium_units : 1;
+  block->nslots = block->units * block_unit / size;
+  block->size = (size_t)block->nslots * size;
+  /* One byte more than slots at least: the index of an address in the tail is nslots. */
+  size_t bytes = bits_align_up(block->nslots + 1, block_group);
+  block->state = os_arena_alloc(bytes, block_group);
+  if (!block->state) return NULL;
+  memset(block->state + block->nslots, STATE_ABSENT, bytes - block->nslots);
+  if (!notes) return block;
+  block->notes = os_arena_alloc(block->nslots * sizeof block->notes[0], 8);
+  return block->notes ? block : NULL;
+}
+
+static void block_publish(struct block *block, uint32_t at) {
+  block->start = region.base + (uintptr_t)at * block_unit;
+  for (uint32_t i = block->units; i-- > 0;)
+    atomic_store_explicit(&region.blocks[at + i], block, memory_order_release);
+}
+
+struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes) {
+  struct block *block = block_describe(class, notes);
+  if (!block) return NULL;
+  bool zero;
+  uint32_t at = runs_alloc(block->units, 1, &zero);
+  if (at == runs_none) {
+    block->next = block_spare[class];
+    block_spare[class] = block;
+    return NULL;
+  }
+  block->kind = (uint8_t)kind;
+  block->used = block->wake = block->touched = block->group = 0;
+  block->groups = 0;
+  block->full = false;
+  atomic_store(&block->remote_freed, 0);
+  atomic_store(&block->owner, owner);
+  block_publish(block, at);
+  return block;
+}
+
+struct block *block_make_large(size_t size, size_t align, enum kind kind, bool *zero) {
+  struct block *block = block_describe(block_large, false);
+  if (!block) return NULL;
+  block->units = (uint32_t)(bits_align_up(size, block_unit) / block_unit);
+  uint32_t align_units = align > block_unit ? (uint32_t)(align / block_unit) : 1;
+  /* The region's base is aligned to a unit only: find the first aligned unit by overshooting. */
+  uint32_t extra = align_units - 1;
+  uint32_t at = runs_alloc(block->units + extra, 1, zero);
+  if (at == runs_none) {
+    block->next = block_spare[block_large];
+    block_spare[block_large] = block;
+    return NULL;
+  }
+  uintptr_t address = region.base + (uintptr_t)at * block_unit;
+  uint32_t skip = (uint32_t)((bits_align_up(address, align < block_unit ? block_unit : align) - address) / block_unit);
+  if (skip) runs_free(at, skip, *zero);
+  if (extra > skip) runs_free(at + skip + block->units, extra - skip, *zero);
+  block->size = bits_align_up(size, os_page_size);
+  block->kind = (uint8_t)kind;
+  block->used = 1;
+  block->state[0] = STATE_LIVE;
+  block_publish(block, at + skip);
+  return block;
+}
+
+static uint32_t block_first_unit(const struct block *block) {
+  return (uint32_t)((block->start - region.base) >> block_unit_shift);
+}
+
+void block_unmake(struct block *block) {
+  uint32_t at = block_first_unit(block);
+  CHECK(atomic_load(&region.blocks[at]) == block);
+  atomic_store(&block->owner, NULL);
+  for (uint32_t i = 0; i < block->units; i++)
+    atomic_store_explicit(&region.blocks[at + i], NULL, memory_order_release);
+  runs_free(at, block->units, false);
+  block->next = block_spare[block->class];
+  block_spare[block->class] = block;
+}
+
+bool block_resize_large(struct block *block, size_t size, bool *zero) {
+  uint32_t at = block_first_unit(block);
+  uint32_t units = (uint32_t)(bits_align_up(size, block_unit) / block_unit);
+  *zero = false;
+  if (units > block->units) {
+    if (!runs_alloc_at(at + block->units, units - block->units, zero)) return false;
+    for (uint32_t i = units; i-- > block->units;) atomic_store(&region.blocks[at + i], block);
+  } else if (units < block->units) {
+    for (uint32_t i = units; i < block->units; i++) atomic_store(&region.blocks[at + i], NULL);
+    runs_free(at + units, block->units - units, false);
+  }
+  block->units = units;
+  block->size = bits_align_up(size, os_page_size);
+  return true;
+}
+
+struct block *region_next(size_t *unit) {
+  size_t used = atomic_load(&region.used);
+  for (size_t u = *unit; u < used; u++) {
+    struct block *block = atomic_load_explicit(&region.blocks[u], memory_order_acquire);
+    if (!block) continue;
+    *unit = u;
+    return block;
+  }
+  *unit = used;
+  return NULL;
+}
+
+/* After a fork in which another thread may have been here: blocks whose first unit is not theirs were half made or
+ * half withdrawn. The spare descriptors are lost. */
+void block_repair(void) {
+  size_t used = atomic_load(&region.used);
+  for (size_t u = 0; u < used; u++) {
+    struct block *block = atomic_load(&region.blocks[u]);
+    if (!block) continue;
+    size_t first = block_first_unit(block);
+    bool whole = first <= u && u < first + block->units && atomic_load(&region.blocks[first]) == block;
+    if (!whole) atomic_store(&region.blocks[u], NULL);
+  }
+  for (unsigned i = 0; i <= size_class_count; i++) block_spare[i] = NULL;
+}
+
+bool block_check(const struct block *block) {
+  if (!block->slot_size) return block->nslots == 1 && block->inverse == 0 && block->state == block->large_state;
+  uint32_t groups = (block->nslots + block_group - 1) / block_group;
+  return block->slot_size == size_class_bytes(block->class) && block->touched <= groups &&
+         (groups == 64 || block->groups >> groups == 0) && (block->state[block->nslots] & STATE_ABSENT);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ * Refilling free words, and what happens to blocks as their slots come back.
+ *
+ * The life of a block here:
+ *
+ *     made -> current -> full -> ready -> current ...
+ *                          \       \-> unmade, when its last slot is freed
+ *                           '-- stays in no list; the owner's frees wake it when an eighth of its slots is free, those of
+ *                               other threads by putting it on the owner's queue
+ *
+ * A group is handed out again in turn, and fresh groups only when less than an eighth of the touched slots is free: a
+ * small live set stays in few pages. */
+#include "config.h"
+
+#include "heap/cache.h"
+
+#include "heap/heap.h"
+#include "os/memory.h"
+
+#include <emmintrin.h>
+#include <string.h>
+
+enum { cache_share = 8 }; /* a block is worth refilling from when 1/8 of its slots is free */
+
+struct cache cache_none;
+THREAD_LOCAL struct cache *cache_fast = &cache_none;
+
+static struct cache *_Atomic cache_all;
+static struct cache *cache_idle;  /* under the heap lock */
+static unsigned cache_idle_count;
+static unsigned cache_orphans;    /* blocks still to be made before orphaned caches are repaired; 0: none are orphaned */
+
+/* Which slots of a group are free. Four loads, four compares; it reads one cache line and writes nothing. */
+static uint64_t cache_free_slots(const uint8_t *state) {
+  uint64_t mask = 0;
+  const __m128i zero = _mm_setzero_si128();
+  for (int i = 0; i < 4; i++) {
+    __m128i bytes = _mm_load_si128((const __m128i *)(state + 16 * i));
+    mask |= (uint64_t)(uint16_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, zero)) << (16 * i);
+  }
+  return mask;
+}
+
+static uint32_t cache_groups(const struct block *block) { return (block->nslots + block_group - 1) / block_group; }
+
+static uint64_t cache_groups_mask(uint32_t groups) { return groups >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << groups) - 1; }
+
+/* Slots handed out at least once. */
+static uint32_t cache_touched_slots(const struct block *block) {
+  uint32_t slots = block->touched * block_group;
+  return slots < block->nslots ? slots : block->nslots;
+}
+
+static uint32_t cache_worth(uint32_t slots) { return slots >= 2 * cache_share ? slots / cache_share : 1; }
+
+/* Takes over the count of what others freed. */
+static void cache_collect(struct block *block) {
+  if (atomic_load_explicit(&block->remote_freed, memory_order_relaxed) == 0) return;
+  block->used -= atomic_exchange_explicit(&block->remote_freed, 0, memory_order_acquire);
+  block->groups = cache_groups_mask(block->touched);
+}
+
+static bool cache_hand_out(struct bin *bin, struct block *block, uint32_t group) {
+  uint8_t *state = block->state + (size_t)group * block_group;
+  block->groups &= ~((uint64_t)1 << group);
+  uint64_t free = cache_free_slots(state);
+  if (!free) return false;
+  block->group = group;
+  block->used += bits_count(free);
+  bin->state = state;
+  bin->base = block_slot_address(block, group * block_group);
+  bin->free = free;
+  return true;
+}
+
+/* The next group of the block with free slots becomes the bin's word. */
+static bool cache_next_group(struct bin *bin, struct block *block) {
+  cache_collect(block);
+  uint32_t touched = cache_touched_slots(block);
+  int32_t available = (int32_t)(touched - block->used);
+  if (available >= (int32_t)cache_worth(touched)) {
+    while (block->groups) {
+      uint64_t after = block->group >= 63 ? 0 : block->groups >> (block->group + 1) << (block->group + 1);
+      if (cache_hand_out(bin, block, bits_lowest(after ? after : block->groups))) return true;
+    }
+  }
+  return block->touched < cache_groups(block) && cache_hand_out(bin, block, block->touched++);
+}
+
+static struct bin *cache_bin(struct cache *cache, const struct block *block) {
+  return &cache->bins[block->kind][block->class];
+}
+
+static void cache_ready_link(struct bin *bin, struct block *block) {
+  block->full = false;
+  block->wake = 0;
+  block->prev = NULL;
+  block->next = bin->ready;
+  if (block->next) block->next->prev = block;
+  bin->ready = block;
+}
+
+static void cache_ready_unlink(struct bin *bin, struct block *block) {
+  if (block->prev) block->prev->next = block->next;
+  else bin->ready = block->next;
+  if (block->next) block->next->prev = block->prev;
+}
+
+/* Leaves the current block, which has too few free slots. */
+static void cache_leave(struct bin *bin, struct block *block) {
+  uint32_t worth = cache_worth(block->nslots);
+  block->full = true;
+  block->wake = block->used > worth ? block->used - worth : 0;
+  bin->block = NULL;
+}
+
+/* An owned block that is not the current one has slots back: find it its place. locked: the heap lock is held. */
+static void cache_settle(struct cache *cache, struct block *block, bool locked) {
+  struct bin *bin = cache_bin(cache, block);
+  if (bin->block == block) return;
+  if (block->full && block->used <= block->wake) cache_ready_link(bin, block);
+  if (block->used != 0 || block->full || atomic_load(&block->queued)) return;
+  cache_ready_unlink(bin, block);
+  if (!locked) heap_lock();
+  block_unmake(block);
+  if (!locked) heap_unlock();
+}
+
+void cache_free_wake(struct cache *cache, struct block *block) {
+  bool emptied = block->used == 0;
+  cache_settle(cache, block, false);
+  if (emptied) heap_purge(false);
+}
+
+static void cache_queue_push(struct cache *cache, struct block *block) {
+  struct block *head = atomic_load(&cache->queue);
+  do block->queue_next = head;
+  while (!atomic_compare_exchange_weak(&cache->queue, &head, block));
+}
+
+/* The state byte first: whoever sees the count sees the byte. */
+void cache_free_remote(struct block *block, uint32_t slot) {
+  atomic_store_explicit((_Atomic uint8_t *)&block->state[slot], STATE_FREE, memory_order_release);
+  uint32_t freed = atomic_fetch_add_explicit(&block->remote_freed, 1, memory_order_release) + 1;
+  if (freed < cache_worth(block->nslots)) return;
+  uint32_t expected = 0;
+  if (atomic_load_explicit(&block->queued, memory_order_relaxed)) return;
+  if (!atomic_compare_exchange_strong(&block->queued, &expected, 1)) return;
+  /* The block may have been unmade meanwhile, or change hands: the cache that finds it passes it on. */
+  struct cache *owner = atomic_load(&block->owner);
+  if (owner) cache_queue_push(owner, block);
+  else atomic_store(&block->queued, 0);
+}
+
+/* Looks at the blocks in which others freed slots. */
+static void cache_drain(struct cache *cache, bool locked) {
+  if (!atomic_load_explicit(&cache->queue, memory_order_relaxed)) return;
+  struct block *next, *block = atomic_exchange(&cache->queue, NULL);
+  for (; block; block = next) {
+    next = block->queue_next;
+    struct cache *owner = atomic_load(&block->owner);
+    if (owner && owner != cache) {
+      cache_queue_push(owner, block);
+      continue;
+    }
+    atomic_store(&block->queued, 0);
+    if (!owner) continue;
+    cache_collect(block);
+    cache_settle(cache, block, locked);
+  }
+}
+
+static struct block *cache_ready_take(struct bin *bin) {
+  struct block *block = bin->ready;
+  if (block) cache_ready_unlink(bin, block);
+  return block;
+}
+
+/* Puts the bin's word back into its block. The block is then nobody's current one. */
+static struct block *cache_bin_empty(struct bin *bin) {
+  struct block *block = bin->block;
+  if (!block) return NULL;
+  block->used -= bits_count(bin->free);
+  block->groups |= (uint64_t)1 << block->group;
+  bin->free = 0;
+  bin->block = NULL;
+  return block;
+}
+
+/* A block of an idle cache. Under the heap lock, which is what protects idle caches. */
+static struct block *cache_steal(struct cache *thief, const struct bin *wanted) {
+  for (struct cache *idle = cache_idle; idle; idle = idle->next_idle) {
+    cache_drain(idle, true);
+    struct bin *bin = &idle->bins[wanted->kind][wanted->class];
+    struct block *block = cache_ready_take(bin);
+    if (!block) block = cache_bin_empty(bin);
+    if (!block) continue;
+    idle->stolen_from++;
+    atomic_store(&block->owner, thief);
+    return block;
+  }
+  return NULL;
+}
+
+static void cache_repair_orphans(void);
+
+static struct block *cache_new_block(struct cache *cache, const struct bin *bin) {
+  heap_lock();
+  if (cache_orphans && --cache_orphans == 0) cache_repair_orphans();
+  struct block *block = cache_idle && !cache_orphans ? cache_steal(cache, bin) : NULL;
+  if (!block) block = block_make(bin->class, (enum kind)bin->kind, cache, heap_has_notes());
+  heap_unlock();
+  return block;
+}
+
+bool cache_refill(struct cache *cache, struct bin *bin) {
+  CHECK(bin->free == 0);
+  for (;;) {
+    if (bin->block) {
+      if (cache_next_group(bin, bin->block)) return true;
+      cache_leave(bin, bin->block);
+    }
+    struct block *block = cache_ready_take(bin);
+    if (!block) {
+      cache_drain(cache, false);
+      block = cache_ready_take(bin);
+    }
+    if (!block) block = cache_new_block(cache, bin);
+    if (!block) return false;
+    block->full = false;
+    block->wake = 0;
+    bin->block = block;
+  }
+}
+
+static void cache_init(struct cache *cache) {
+  for (unsigned kind = 0; kind < kind_count; kind++)
+    for (unsigned class = 0; class < size_class_count; class++) {
+      struct bin *bin = &cache->bins[kind][class];
+      bin->size = size_class_bytes(class);
+      bin->class = (uint16_t)class;
+      bin->kind = (uint16_t)kind;
+    }
+}
+
+struct cache *cache_acquire(void) {
+  heap_lock();
+  struct cache *cache = cache_orphans ? NULL : cache_idle;
+  if (cache) {
+    cache_idle = cache->next_idle;
+    cache->idle = false;
+    cache_idle_count--;
+  }
+  heap_unlock();
+  if (cache) return cache;
+  cache = os_arena_alloc(sizeof *cache, 64);
+  if (!cache) return NULL;
+  cache_init(cache);
+  cache->next = atomic_load(&cache_all);
+  while (!atomic_compare_exchange_weak(&cache_all, &cache->next, cache)) continue;
+  return cache;
+}
+
+void cache_retire(struct cache *cache) {
+  cache_drain(cache, false);
+  heap_lock();
+  for (unsigned kind = 0; kind < kind_count; kind++)
+    for (unsigned class = 0; class < size_class_count; class++) {
+      struct bin *bin = &cache->bins[kind][class];
+      struct block *block = cache_bin_empty(bin);
+      if (!block) continue;
+      cache_collect(block);
+      cache_ready_link(bin, block);
+      cache_settle(cache, block, true);
+    }
+  cache->idle = true;
+  cache->next_idle = cache_idle;
+  cache_idle = cache;
+  cache_idle_count++;
+  heap_unlock();
+}
+
+/* The threads that owned the other caches are gone, wherever they were: their lists may be half changed. What they own is
+ * left alone until this process has proved that it goes on to allocate; most children exec soon. */
+void cache_fork_child(struct cache *mine) {
+  enum { blocks_before_repair = 16 };
+  cache_idle = NULL;
+  cache_idle_count = 0;
+  cache_orphans = 0;
+  for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) {
+    if (cache == mine) continue;
+    cache->idle = true;
+    cache_orphans = blocks_before_repair;
+  }
+}
+
+/* Rebuilds the orphaned caches from the blocks that they own, whose state bytes are true. */
+static void cache_repair_orphans(void) {
+  cache_idle = NULL;
+  cache_idle_count = 0;
+  for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) {
+    if (!cache->idle) continue;
+    memset(cache->bins, 0, sizeof cache->bins);
+    cache_init(cache);
+    atomic_store(&cache->queue, NULL);
+    cache->next_idle = cache_idle;
+    cache_idle = cache;
+    cache_idle_count++;
+  }
+  size_t unit = 0;
+  for (struct block *block; (block = region_next(&unit)) != NULL; unit += block->units) {
+    struct cache *owner = atomic_load(&block->owner);
+    if (!owner || !owner->idle) continue;
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < block->nslots; i++) live += block->state[i] != STATE_FREE;
+    block->used = live;
+    block->touched = cache_groups(block);
+    block->groups = cache_groups_mask(block->touched);
+    atomic_store(&block->remote_freed, 0);
+    atomic_store(&block->queued, 0);
+    cache_ready_link(&owner->bins[block->kind][block->class], block);
+  }
+}
+
+bool cache_check(struct cache *cache) {
+  for (unsigned kind = 0; kind < kind_count; kind++)
+    for (unsigned class = 0; class < size_class_count; class++) {
+      const struct bin *bin = &cache->bins[kind][class];
+      if (bin->free && !bin->block) return false;
+      for (uint64_t free = bin->free; free; free &= free - 1)
+        if (bin->state[bits_lowest(free)] != STATE_FREE) return false;
+      if (bin->block && (!block_check(bin->block) || atomic_load(&bin->block->owner) != cache)) return false;
+      for (struct block *block = bin->ready; block; block = block->next)
+        if (!block_check(block) || block == bin->block || block->full) return false;
+    }
+  return true;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ * The heap lock, purging, and what a fork child has to repair. */
+#include "config.h"
+
+#include "heap/heap.h"
+
+#include "base/lock.h"
+#include "heap/cache.h"
+#include "heap/runs.h"
+#include "os/memory.h"
+
+static struct lock heap_mutex = LOCK_INIT(LOCK_HEAP);
+static bool heap_notes;
+
+int heap_init(bool notes) {
+  heap_notes = notes;
+  return runs_init();
+}
+
+bool heap_has_notes(void) { return heap_notes; }
+void heap_lock(void) { lock_acquire(&heap_mutex); }
+void heap_unlock(void) { lock_release(&heap_mutex); }
+
+size_t heap_purge(bool all) {
+  enum { purge_most = 16 }; /* runs in one go */
+  size_t bytes = 0;
+  for (int i = 0; all || i < purge_most; i++) {
+    uint32_t at, units;
+    heap_lock();
+    bool due = runs_take_due(&at, &units, all);
+    heap_unlock();
+    if (!due) break;
+    size_t size = (size_t)units * block_unit;
+    bool zero = os_memory_purge((void *)(region.base + (uintptr_t)at * block_unit), size) == 0;
+    heap_lock();
+    runs_free(at, units, zero);
+    heap_unlock();
+    if (!zero) break; /* refused (locked memory, say): it stays dirty */
+    bytes += size;
+  }
+  return bytes;
+}
+
+void heap_fork_child(struct cache *mine) {
+  if (lock_is_held(&heap_mutex)) {
+    lock_reset(&heap_mutex);
+    block_repair();
+    runs_rebuild();
+  }
+  cache_fork_child(mine);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * The heap as a whole: its lock, its blocks, its life across fork.
+ *
+ * Unless said otherwise a function here is called with the heap lock held. */
+#ifndef GLEANER_HEAP_H
+#define GLEANER_HEAP_H
+
+#include "heap/block.h"
+
+/* Sets the heap up; called once, before anything else. notes: keep a note (site, size) of each allocation.
+ * 0 or an errno value. */
+int heap_init(bool notes);
+bool heap_has_notes(void);
+
+void heap_lock(void);
+void heap_unlock(void);
+
+/* Blocks (block.c). NULL when memory is refused. */
+struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes);
+struct block *block_make_large(size_t size, size_t align, enum kind kind, bool *zero);
+/* Grows or shrinks a large block where it stands. *zero: what was added reads as zero. False when there is no room. */
+bool block_resize_large(struct block *block, size_t size, bool *zero);
+void block_unmake(struct block *block);
+void block_repair(void);
+bool block_check(const struct block *block);
+
+/* Gives pages that have been free for a while back to the kernel. Called without the lock, after memory was freed. Returns
+ * the bytes given back. all: also those that are not due. */
+size_t heap_purge(bool all);
+
+/* In a fork child: the other threads are gone, perhaps from inside the lock. mine: the cache of this thread. */
+void heap_fork_child(struct cache *mine);
+
+/* Checks everything that can be checked while other threads run (mine: the caller's cache) and, when checks are enabled, ends
+ * the process if something does not hold; returns whether all held. Called without the lock. */
+bool heap_verify(struct cache *mine);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * Large objects. */
+#include "config.h"
+
+#include "heap/large.h"
+
+#include "base/bits.h"
+#include "heap/heap.h"
+#include "os/memory.h"
+
+#include <string.h>
+
+enum { large_move_from = 256 * 1024 }; /* above this, moving page tables beats copying bytes */
+
+void *large_alloc(size_t size, size_t align, enum kind kind, bool *zero) {
+  if (size > region.span || align > region.span) return NULL;
+  heap_lock();
+  struct block *block = block_make_large(size, align, kind, zero);
+  heap_unlock();
+  return block ? (void *)block->start : NULL;
+}
+
+bool large_free(struct block *block) {
+  uint8_t live = STATE_LIVE;
+  if (!atomic_compare_exchange_strong((_Atomic uint8_t *)block->state, &live, STATE_FREE)) return false;
+  heap_lock();
+  block_unmake(block);
+  heap_unlock();
+  heap_purge(false);
+  return true;
+}
+
+static bool large_resize_in_place(struct block *block, size_t size) {
+  bool zero;
+  heap_lock();
+  bool done = block_resize_large(block, size, &zero);
+  heap_unlock();
+  return done;
+}
+
+void *large_resize(struct block *block, size_t size) {
+  if (size > region.span) return NULL;
+  if (large_resize_in_place(block, size)) return (void *)block->start;
+  bool zero;
+  void *old = (void *)block->start;
+  size_t old_size = block->size;
+  /* Room to grow on: who grows once grows again. */
+  void *new = large_alloc(size, 1, (enum kind)block->kind, &zero);
+  if (!new) return NULL;
+  size_t keep = old_size < size ? old_size : size;
+  size_t pages = bits_align_down(keep, os_page_size);
+  if (keep < large_move_from || os_memory_move(old, new, pages) != 0) memcpy(new, old, keep);
+  large_free(block);
+  return new;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT
+ * Runs of free units: good fit in constant time, coalescing, and the decay after which pages go back to the kernel.
+ *
+ *   unit    | f | f | f | B | B | f | f |  fresh ...
+ *   record   first     last      first last
+ *            units     head
+ *
+ * Free runs are kept in lists by size: one for each of 1 to 63 units, then four to each doubling. The first unit's
+ * record holds the length and the links, the last unit's the way back to the first, so that a neighbour is found
+ * in one step. A run is dirty while it may have pages; dirty runs are also in a list by age. Fresh units beyond
+ * region.used were never touched. */
+#include "config.h"
+
+#include "heap/runs.h"
+
+#include "base/bits.h"
+#include "heap/block.h"
+#include "os/memory.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum {
+  runs_exact = 64,
+  runs_lists = runs_exact + 4 * 26,
+  runs_commit_least = 1 << 20,       /* bytes made writable at a time, at least */
+  runs_commit_most = 64 << 20,
+  runs_huge_from = 32 << 20,         /* a heap of this size gets huge pages */
+  runs_huge = 2 << 20,
+  runs_decay_ms = 400,               /* a dirty run older than this goes back */
+  runs_dirty_allowed = 16 << 20,     /* sooner, when there is more than this and more than a quarter of the heap */
+};
+
+#define RUNS_SPAN_MOST ((size_t)1 << 40)
+#define RUNS_SPAN_LEAST ((size_t)1 << 30)
+
+struct run {
+  uint32_t units; /* of a free run, in its first unit's record; else 0 */
+  uint32_t head;  /* in its last unit's record: the first unit, + 1; else 0 */
+  uint32_t next, prev;         /* in the list of its size */
+  uint32_t younger, older;     /* among the dirty */
+  uint32_t stamp;              /* when it was freed, ms */
+  bool dirty;
+};
+
+struct region region;
+
+static struct {
+  struct run *run;           /* one record a unit */
+  uint32_t first[runs_lists]; /* heads of the lists by size */
+  uint64_t nonempty[(runs_lists + 63) / 64];
+  uint32_t oldest, youngest; /* dirty */
+  size_t dirty_units;
+  size_t committed;          /* bytes from the start of the region that are committed */
+  size_t tables;             /* units whose records and map entries are committed */
+  bool sparse;               /* address space is not reserved: it is taken piece by piece, where free */
+} runs;
+
+static unsigned runs_list(uint32_t units) {
+  if (units < runs_exact) return units;
+  unsigned top = bits_highest(units);
+  return runs_exact + 4 * (top - 6) + ((units >> (top - 2)) & 3);
+}
+
+static uint32_t runs_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static void runs_clear(void) {
+  for (unsigned i = 0; i < runs_lists; i++) runs.first[i] = runs_none;
+  for (unsigned i = 0; i < sizeof runs.nonempty / 8; i++) runs.nonempty[i] = 0;
+  runs.oldest = runs.youngest = runs_none;
+  runs.dirty_units = 0;
+}
+
+/* The limit on address space that this process has, if any. */
+static size_t runs_limit(void) {
+  struct rlimit limit;
+  int saved = errno;
+  if (getrlimit(RLIMIT_AS, &limit) != 0) limit.rlim_cur = RLIM_INFINITY;
+  errno = saved;
+  return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+/* Where nothing can be reserved: a range of addresses that is probably free, to be taken bit by bit. */
+static void runs_init_sparse(size_t limit) {
+  static const uintptr_t places[] = {0x100000000000, 0x200000000000, 0x300000000000, 0x080000000000};
+  size_t span = bits_power_of_two_up(limit < RUNS_SPAN_MOST / 4 ? limit * 2 : RUNS_SPAN_MOST / 2);
+  region.span = span < (size_t)1 << 26 ? (size_t)1 << 26 : span;
+  region.base = places[0];
+  for (unsigned i = 0; i < sizeof places / sizeof places[0]; i++) {
+    if (os_memory_reserve_at((void *)places[i], block_unit) != 0) continue;
+    os_memory_unmap((void *)places[i], block_unit);
+    region.base = places[i];
+    break;
+  }
+  runs.sparse = true;
+}
+
+int runs_init(void) {
+  size_t limit = runs_limit();
+  runs_clear();
+  if (limit == SIZE_MAX) {
+    for (size_t span = RUNS_SPAN_MOST; span >= RUNS_SPAN_LEAST; span /= 2) {
+      void *p = os_memory_reserve(span + block_unit);
+      if (!p) continue;
+      region.base = bits_align_up((uintptr_t)p, block_unit);
+      region.span = span;
+      break;
+    }
+  }
+  if (!region.span) runs_init_sparse(limit);
+  size_t units = region.span / block_unit;
+  region.blocks = os_memory_reserve_readable(bits_align_up(units * sizeof region.blocks[0], os_page_size));
+  runs.run = os_memory_reserve_readable(bits_align_up(units * sizeof runs.run[0], os_page_size));
+  if (region.blocks && runs.run) return 0;
+  region.span = 0; /* no address is ours */
+  return ENOMEM;
+}
+
+static void runs_unlink(uint32_t at) {
+  struct run *run = &runs.run[at];
+  unsigned list = runs_list(run->units);
+  if (run->prev != runs_none) runs.run[run->prev].next = run->next;
+  else if ((runs.first[list] = run->next) == runs_none) runs.nonempty[list / 64] &= ~((uint64_t)1 << list % 64);
+  if (run->next != runs_none) runs.run[run->next].prev = run->prev;
+  if (run->dirty) {
+    *(run->older != runs_none ? &runs.run[run->older].younger : &runs.oldest) = run->younger;
+    *(run->younger != runs_none ? &runs.run[run->younger].older : &runs.youngest) = run->older;
+    runs.dirty_units -= run->units;
+  }
+  runs.run[at + run->units - 1].head = 0;
+  run->units = 0;
+}
+
+static void runs_link(uint32_t at, uint32_t units, bool dirty, uint32_t stamp) {
+  struct run *run = &runs.run[at];
+  unsigned list = runs_list(units);
+  run->units = units;
+  run->dirty = dirty;
+  run->stamp = stamp;
+  runs.run[at + units - 1].head = at + 1;
+  run->prev = runs_none;
+  run->next = runs.first[list];
+  if (run->next != runs_none) runs.run[run->next].prev = at;
+  runs.first[list] = at;
+  runs.nonempty[list / 64] |= (uint64_t)1 << list % 64;
+  if (!dirty) return;
+  run->younger = runs_none;
+  run->older = runs.youngest;
+  *(run->older != runs_none ? &runs.run[run->older].younger : &runs.oldest) = at;
+  runs.youngest = at;
+  runs.dirty_units += units;
+}
+
+/* Commits address space and tables so that the first `units` units can be used. */
+static bool runs_commit_tables(size_t units) {
+  if (units <= runs.tables) return true;
+  size_t most = region.span / block_unit;
+  size_t target = bits_align_up(units + units / 4, 16384);
+  if (target > most) target = most;
+  size_t page = os_page_size;
+  uintptr_t map = (uintptr_t)region.blocks, run = (uintptr_t)runs.run;
+  size_t map_from = bits_align_down(runs.tables * sizeof region.blocks[0], page);
+  size_t run_from = bits_align_down(runs.tables * sizeof runs.run[0], page);
+  size_t map_to = bits_align_up(target * sizeof region.blocks[0], page);
+  size_t run_to = bits_align_up(target * sizeof runs.run[0], page);
+  if (os_memory_commit((void *)(map + map_from), map_to - map_from) != 0) return false;
+  if (os_memory_commit((void *)(run + run_from), run_to - run_from) != 0) return false;
+  runs.tables = target;
+  return true;
+}
+
+/* Makes [from, to) of the region writable; in a sparse region this is where the address space is taken. */
+static int runs_commit_range(size_t from, size_t to) {
+  if (runs.sparse) {
+    int error = os_memory_reserve_at((void *)(region.base + from), to - from);
+    if (error) return error;
+  }
+  return os_memory_commit((void *)(region.base + from), to - from);
+}
+
+static bool runs_commit(size_t bytes) {
+  if (bytes <= runs.committed) return true;
+  size_t need = bytes - runs.committed, ahead = runs.committed / 8;
+  if (ahead < runs_commit_least) ahead = runs_commit_least;
+  if (ahead > runs_commit_most) ahead = runs_commit_most;
+  size_t size = bits_align_up(need > ahead ? need : ahead, block_unit);
+  if (runs.committed >= runs_huge_from) size = bits_align_up(runs.committed + size, runs_huge) - runs.committed;
+  if (size > region.span - runs.committed) size = region.span - runs.committed;
+  int error = runs_commit_range(runs.committed, runs.committed + size);
+  if (error == ENOMEM && size > need) error = runs_commit_range(runs.committed, runs.committed + (size = need));
+  if (error) return false;
+  if (runs.committed >= runs_huge_from) os_memory_huge((void *)(region.base + runs.committed), size);
+  runs.committed += size;
+  return true;
+}
+
+/* Fresh units at the end of what is used. In a sparse region a foreign mapping may be in the way: step over it. */
+static uint32_t runs_fresh(uint32_t units, uint32_t align) {
+  size_t used = atomic_load(&region.used);
+  for (int attempt = 0; attempt < 64; attempt++) {
+    size_t at = bits_align_up(used, align);
+    if (at + units > region.span / block_unit) return runs_none;
+    if (runs_commit_tables(at + units) && runs_commit((at + units) * (size_t)block_unit)) {
+      atomic_store(&region.used, at + units);
+      if (at > used) runs_link((uint32_t)used, (uint32_t)(at - used), false, 0);
+      return (uint32_t)at;
+    }
+    if (!runs.sparse || runs.committed >= region.span) return runs_none;
+    if (attempt > 4 && runs_limit() != SIZE_MAX && units < 16) return runs_none; /* it is the limit, not a neighbour */
+    used = bits_align_up(runs.committed + 1, (size_t)block_unit << attempt / 4) / block_unit + units;
+    runs.committed = used * (size_t)block_unit;
+    if (runs.committed >= region.span) return runs_none;
+  }
+  return runs_none;
+}
+
+/* Cuts the wanted part out of a free run and links what is left. */
+static void runs_cut(uint32_t at, uint32_t want, uint32_t units, bool *zero) {
+  struct run run = runs.run[at];
+  runs_unlink(at);
+  *zero = !run.dirty;
+  if (want > at) runs_link(at, want - at, run.dirty, run.stamp);
+  uint32_t end = want + units, run_end = at + run.units;
+  if (run_end > end) runs_link(end, run_end - end, run.dirty, run.stamp);
+}
+
+static uint32_t runs_fit(uint32_t at, uint32_t units, uint32_t align) {
+  uint32_t want = (uint32_t)bits_align_up(at, align);
+  return want + units <= at + runs.run[at].units ? want : runs_none;
+}
+
+uint32_t runs_alloc(uint32_t units, uint32_t align, bool *zero) {
+  unsigned list = runs_list(units);
+  while (list < runs_lists) {
+    uint64_t word = runs.nonempty[list / 64] >> list % 64;
+    if (word == 0) {
+      list = (list / 64 + 1) * 64;
+      continue;
+    }
+    list += bits_lowest(word);
+    int looked = 0; /* lists above 63 units hold several sizes; do not walk them far */
+    for (uint32_t at = runs.first[list]; at != runs_none && looked < 32; at = runs.run[at].next, looked++) {
+      uint32_t want = runs_fit(at, units, align);
+      if (want == runs_none) continue;
+      runs_cut(at, want, units, zero);
+      return want;
+    }
+    list++;
+  }
+  *zero = true;
+  return runs_fresh(units, align);
+}
+
+bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero) {
+  size_t used = atomic_load(&region.used);
+  if (at > used || at >= runs.tables) return false;
+  uint32_t have = at < used ? runs.run[at].units : 0;
+  if (have >= units) {
+    runs_cut(at, at, units, zero);
+    return true;
+  }
+  if (at + have != used) return false; /* a block stands behind it */
+  size_t end = (size_t)at + units;
+  if (end > region.span / block_unit) return false;
+  if (runs.sparse && end * (size_t)block_unit > runs.committed) return false;
+  if (!runs_commit_tables(end) || !runs_commit(end * block_unit)) return false;
+  *zero = true;
+  if (have) runs_cut(at, at, have, zero);
+  atomic_store(&region.used, end);
+  return true;
+}
+
+void runs_free(uint32_t at, uint32_t units, bool zero) {
+  bool dirty = !zero;
+  uint32_t stamp = runs_now();
+  if (at > 0 && runs.run[at - 1].head) {
+    uint32_t before = runs.run[at - 1].head - 1;
+    dirty |= runs.run[before].dirty;
+    units += runs.run[before].units;
+    runs_unlink(before);
+    at = before;
+  }
+  if (at + units < atomic_load(&region.used) && runs.run[at + units].units) {
+    uint32_t after = at + units;
+    dirty |= runs.run[after].dirty;
+    units += runs.run[after].units;
+    runs_unlink(after);
+  }
+  runs_link(at, units, dirty, stamp);
+}
+
+bool runs_take_due(uint32_t *at, uint32_t *units, bool all) {
+  if (runs.oldest == runs_none) return false;
+  struct run *run = &runs.run[runs.oldest];
+  size_t dirty = runs.dirty_units * (size_t)block_unit;
+  bool crowded = dirty > runs_dirty_allowed && runs.dirty_units > atomic_load(&region.used) / 4;
+  if (!all && !crowded && runs_now() - run->stamp < runs_decay_ms) return false;
+  *at = runs.oldest;
+  *units = run->units;
+  runs_unlink(*at);
+  return true;
+}
+
+/* Everything that no block claims becomes a dirty free run. */
+void runs_rebuild(void) {
+  size_t used = atomic_load(&region.used);
+  runs_clear();
+  for (size_t u = 0; u < used && u < runs.tables; u++) runs.run[u].units = runs.run[u].head = 0;
+  for (size_t u = 0; u < used;) {
+    struct block *block = atomic_load(&region.blocks[u]);
+    if (block) {
+      u += block->units;
+      continue;
+    }
+    size_t from = u;
+    while (u < used && !atomic_load(&region.blocks[u])) u++;
+    if (!runs.sparse) runs_link((uint32_t)from, (uint32_t)(u - from), true, runs_now());
+  }
+}
+
+size_t runs_dirty_bytes(void) { return runs.dirty_units * (size_t)block_unit; }
+size_t runs_used_bytes(void) { return atomic_load(&region.used) * (size_t)block_unit; }
+
+bool runs_verify(void) {
+  size_t used = atomic_load(&region.used), dirty = 0;
+  for (size_t u = 0; u < used;) {
+    struct block *block = atomic_load(&region.blocks[u]);
+    const struct run *run = &runs.run[u];
+    if (block) {
+      for (uint32_t i = 0; i < block->units; i++)
+        if (atomic_load(&region.blocks[u + i]) != block || runs.run[u + i].units || runs.run[u + i].head) return false;
+      u += block->units;
+    } else if (run->units) {
+      if (u + run->units > used || runs.run[u + run->units - 1].head != u + 1) return false;
+      if (run->dirty) dirty += run->units;
+      for (uint32_t i = 0; i < run->units; i++)
+        if (atomic_load(&region.blocks[u + i])) return false;
+      u += run->units;
+    } else {
+      u++; /* being made or unmade by another thread, or a gap in a sparse region */
+    }
+  }
+  return dirty == runs.dirty_units;
+}

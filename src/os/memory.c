@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ * Memory from the kernel, the table of what is ours, and the arena for metadata. */
+#include "config.h"
+
+#include "os/memory.h"
+
+#include "base/bits.h"
+#include "base/lock.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+enum {
+  memory_own_max = 8192,             /* our mappings; beyond these a mapping is refused */
+  arena_chunk_least = 256 * 1024,    /* small programs touch only the pages they use of it */
+  arena_chunk_most = 16 * 1024 * 1024,
+};
+
+size_t os_page_size = 4096;
+
+/* Our own mappings. A free entry has lo 0; one being filled in or taken out has hi 0. */
+static struct memory_own {
+  _Atomic uintptr_t lo, hi;
+} memory_own[memory_own_max];
+static _Atomic unsigned memory_own_used; /* entries ever used: [0, used) */
+
+void os_memory_init(void) {
+  long size = sysconf(_SC_PAGESIZE);
+  if (size > 0) os_page_size = (size_t)size;
+}
+
+static bool memory_own_enter(uintptr_t lo, size_t size) {
+  for (unsigned i = 0; i < memory_own_max; i++) {
+    uintptr_t none = 0;
+    if (atomic_load_explicit(&memory_own[i].lo, memory_order_relaxed) != 0) continue;
+    if (!atomic_compare_exchange_strong(&memory_own[i].lo, &none, lo)) continue;
+    atomic_store(&memory_own[i].hi, lo + size);
+    unsigned used = atomic_load(&memory_own_used);
+    while (used <= i && !atomic_compare_exchange_weak(&memory_own_used, &used, i + 1)) continue;
+    return true;
+  }
+  return false;
+}
+
+static void memory_own_leave(uintptr_t lo) {
+  unsigned used = atomic_load(&memory_own_used);
+  for (unsigned i = 0; i < used; i++) {
+    if (atomic_load(&memory_own[i].lo) != lo) continue;
+    atomic_store(&memory_own[i].hi, 0);
+    atomic_store(&memory_own[i].lo, 0);
+    return;
+  }
+}
+
+bool os_memory_own_next(uintptr_t address, uintptr_t *lo, uintptr_t *hi) {
+  uintptr_t best = UINTPTR_MAX;
+  unsigned used = atomic_load(&memory_own_used);
+  for (unsigned i = 0; i < used; i++) {
+    uintptr_t l = atomic_load(&memory_own[i].lo), h = atomic_load(&memory_own[i].hi);
+    if (l == 0 || h <= address || l >= best) continue;
+    best = l;
+    *lo = l;
+    *hi = h;
+  }
+  return best != UINTPTR_MAX;
+}
+
+bool os_memory_own_find(uintptr_t address, uintptr_t *lo, uintptr_t *hi) {
+  return os_memory_own_next(address, lo, hi) && *lo <= address;
+}
+
+static void *memory_mmap(void *at, size_t size, int prot, int flags) {
+  int saved = errno;
+  void *p = mmap(at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  errno = saved;
+  if (p == MAP_FAILED) return NULL;
+  if (memory_own_enter((uintptr_t)p, size)) return p;
+  munmap(p, size);
+  return NULL;
+}
+
+void *os_memory_reserve(size_t size) { return memory_mmap(NULL, size, PROT_NONE, MAP_NORESERVE); }
+
+int os_memory_reserve_at(void *address, size_t size) {
+  void *p = memory_mmap(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+  if (p == address) return 0;
+  if (!p) return ENOMEM; /* or EEXIST: the caller tries elsewhere for both */
+  os_memory_unmap(p, size); /* a kernel before 4.17 took the address for a hint */
+  return EEXIST;
+}
+
+void *os_memory_reserve_readable(size_t size) { return memory_mmap(NULL, size, PROT_READ, MAP_NORESERVE); }
+
+int os_memory_commit(void *address, size_t size) {
+  int saved = errno;
+  int error = mprotect(address, size, PROT_READ | PROT_WRITE) == 0 ? 0 : errno;
+  errno = saved;
+  return error;
+}
+
+int os_memory_purge(void *address, size_t size) {
+  int saved = errno;
+  int error = madvise(address, size, MADV_DONTNEED) == 0 ? 0 : errno;
+  errno = saved;
+  return error;
+}
+
+void os_memory_huge(void *address, size_t size) {
+  int saved = errno;
+  madvise(address, size, MADV_HUGEPAGE);
+  errno = saved;
+}
+
+int os_memory_move(void *from, void *to, size_t size) {
+  int saved = errno;
+  void *p = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+  int error = p == to ? 0 : errno;
+  errno = saved;
+  return error;
+}
+
+void *os_memory_map(size_t size) { return memory_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_NORESERVE); }
+
+void os_memory_unmap(void *address, size_t size) {
+  int saved = errno;
+  memory_own_leave((uintptr_t)address);
+  munmap(address, size);
+  errno = saved;
+}
+
+/* The arena: a bump pointer through chunks. */
+static struct lock arena_lock = LOCK_INIT(LOCK_ARENA);
+static struct {
+  uintptr_t at, end;
+  _Atomic size_t total;
+} arena;
+
+static bool arena_grow(size_t size) {
+  size_t chunk = arena.total / 4;
+  if (chunk < arena_chunk_least) chunk = arena_chunk_least;
+  if (chunk > arena_chunk_most) chunk = arena_chunk_most;
+  if (chunk < size) chunk = size;
+  chunk = bits_align_up(chunk, os_page_size);
+  void *p = os_memory_map(chunk);
+  if (!p && chunk > size) {
+    chunk = bits_align_up(size, os_page_size);
+    p = os_memory_map(chunk);
+  }
+  if (!p) return false;
+  arena.total += chunk;
+  if ((uintptr_t)p != arena.end) arena.at = (uintptr_t)p; /* else the chunks join */
+  arena.end = (uintptr_t)p + chunk;
+  return true;
+}
+
+void *os_arena_alloc(size_t size, size_t align) {
+  lock_acquire(&arena_lock);
+  uintptr_t p = bits_align_up(arena.at, align);
+  if (p + size > arena.end || p + size < p) {
+    if (!arena_grow(size + align)) {
+      lock_release(&arena_lock);
+      return NULL;
+    }
+    p = bits_align_up(arena.at, align);
+  }
+  arena.at = p + size;
+  lock_release(&arena_lock);
+  return (void *)p;
+}
+
+size_t os_arena_bytes(void) { return atomic_load(&arena.total); }
+
+/* Another thread may have been inside when the fork happened: give up the rest of the chunk. */
+void os_arena_fork_child(void) {
+  if (!lock_is_held(&arena_lock)) return;
+  lock_reset(&arena_lock);
+  arena.at = arena.end = 0;
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs the programs of this folder against libc's malloc, to show that they ask nothing that libc does not do, against
+# ours, and against ours with a leak report at the end.
+. "$srcdir/tests/preload/common.sh"
+here=$top_builddir/tests/api
+
+for mode in ${GLEANER_TEST_MODES:-glibc malloc leaks}; do
+  for program in basic align limits info threads fork early; do
+    merge $mode "$here/malloc_$program"
+  done
+  merge $mode "$here/libc_users"
+  # Under a limit on address space and on data, which start-up has to live with as well.
+  merge $mode "$here/malloc_limits" address
+  merge $mode "$here/malloc_limits" data
+done
+finish

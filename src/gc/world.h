@@ -11,6 +11,7 @@
 #define GLEANER_WORLD_H
 
 #include "base/base.h"
+#include "base/lock.h"
 
 #include <sys/types.h>
 
@@ -23,20 +24,46 @@ struct world_thread {
 };
 
 extern int world_signal; /* the reserved signal; 0 before world_init */
+extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
 
-/* Installs the handler. 0 or an errno value. */
+/* Chooses the signal, installs the handler, and asks the C library where things lie in its thread descriptor (by dlsym:
+ * so never from a path that malloc can reach). 0 or an errno value. */
 int world_init(void);
 
-/* Stops all others. self describes the calling thread (tid, sp, frame). Returns the number of threads, self first, in
- * *threads (valid until world_resume), or -errno when /proc cannot be read: nothing is stopped then, and *threads
- * is self alone. */
+/* Takes world_lock with every signal of this thread blocked, so that no handler of the program runs under it; a
+ * thread that waits for it can itself be stopped. Gives the old mask to world_release. */
+uint64_t world_acquire(void);
+void world_release(uint64_t mask);
+
+/* Stops all others. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the number of
+ * threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read or memory is
+ * short: nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
 int world_stop(const struct world_thread *self, struct world_thread **threads);
 void world_resume(void);
 
-/* A pthread is at its end (last TSD destructor): remembers its descriptor and stack, whose contents are dead from
- * then on, its unjoined result excepted. */
+/* What is known of a glibc thread from its descriptor, which the thread pointer points to. */
+struct world_stack {
+  uintptr_t tcb;
+  uintptr_t lo;        /* the stack is [lo, tcb): static TLS at its end; 0 when that is not known (main's) */
+  uintptr_t end;       /* of the descriptor, which begins at tcb */
+  pid_t tid;           /* 0: ended, not joined or detached; below 0: joined */
+  bool detached;
+};
+
+/* Reads a descriptor without trusting the address. False when there is none. */
+bool world_stack_read(uintptr_t tcb, struct world_stack *stack);
+
+/* A pthread is at its end (last TSD destructor): remembers its descriptor. Its stack is dead as soon as the kernel
+ * has cleared its tid. Any number of threads may call it at once; nothing is allocated. */
 void world_thread_exiting(void);
+
+/* Calls each for every remembered thread that is gone for good and whose descriptor is still there. */
+void world_exited_each(void (*each)(const struct world_stack *stack, void *arg), void *arg);
+/* Whether the main thread of this process has ended, others living on. */
+bool world_main_exited(void);
+
+/* In the child: the other threads are gone, but nobody ended them, so their stacks may hold the only pointer to
+ * what the child still uses and stay roots. */
 void world_fork_child(void);
 
-/* True when [lo, hi) reaches into the dead part of a stack: see roots.c. */
 #endif

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 pid_t os_thread_id(void);         /* gettid(2) */
-uintptr_t os_thread_pointer(void); /* the TCB: fs:0 on x86-64 */
+uintptr_t os_thread_pointer(void); /* the TCB; 0 in a thread that has none */
 
 /* Calls each(tid, arg) for every task in /proc/self/task until it returns false. An errno value when /proc
  * cannot be read. A task may vanish, or one appear, meanwhile. */
@@ -23,6 +23,9 @@ bool os_thread_is_dead(pid_t tid);
 /* The stack pointer of a task that is blocked in a system call (/proc/self/task/TID/syscall); 0 when it runs or
  * that cannot be read. */
 uintptr_t os_thread_blocked_sp(pid_t tid);
+
+/* True when the signal cannot reach the task for now: it blocks it, or sleeps uninterruptibly (in vfork, say). */
+bool os_thread_will_not_answer(pid_t tid, int signal);
 
 /* Waits while *word == value, at most nanoseconds (0: for ever). Wakes all waiters. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds);

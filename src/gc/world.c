@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT
+ * Stopping the world. Knows threads; knows nothing of the heap or of roots.
+ *
+ * A stop is an epoch, not a flag: odd while stopped. The handler parks while the epoch is the one it came in, so a thread
+ * that is slow to leave one stop cannot be mistaken for one parked in the next, and a late signal of a stop that is
+ * over does nothing. A parked thread describes itself in a record on its own stack, which it pushes on a list without
+ * a lock; so there is no table that a handler would have to look up while it moves. */
+#include "config.h"
+
+#include "gc/world.h"
+
+#include "base/bits.h"
+#include "os/call.h"
+#include "os/maps.h"
+#include "os/memory.h"
+#include "os/threads.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+
+enum {
+  world_red_zone = 128,
+  world_first_signal = 59, /* SIGRTMAX - 5 of the kernel's 64 */
+  world_last_signal = 36,  /* the C library keeps 32 and 33, and some use SIGRTMIN + 0 and + 1 */
+  world_poll_ns = 20 * 1000 * 1000,
+  world_patience_ns = 2000 * 1000 * 1000, /* for a thread that might answer */
+  world_deaf_ns = 100 * 1000 * 1000,      /* for one that cannot */
+  world_deaf_sure = 3,
+  world_descriptor_max = 8192,
+};
+
+int world_signal;
+struct lock world_lock = LOCK_INIT(LOCK_WORLD);
+
+static _Atomic uint32_t world_epoch; /* odd: stopped */
+static _Atomic uint32_t world_arrivals;
+static _Atomic uint32_t world_inside; /* threads in the handler */
+
+/* --- a stopped thread --- */
+
+struct world_parked {
+  struct world_thread thread;
+  struct world_parked *next;
+};
+static _Atomic(struct world_parked *) world_parked;
+
+/* The software's bytes in a signal frame's extended state say how large it is. */
+static size_t world_state_size(const void *state) {
+  enum { plain = 512, software = 464, magic = 0x46505853 };
+  uint32_t words[2];
+  memcpy(words, (const char *)state + software, sizeof words);
+  return words[0] == magic ? words[1] : plain;
+}
+
+static void world_describe(struct world_thread *thread, const ucontext_t *context) {
+  const void *state = context->uc_mcontext.fpregs;
+  thread->tid = os_thread_id();
+  thread->stopped = true;
+  thread->sp = (uintptr_t)context->uc_mcontext.gregs[REG_RSP] - world_red_zone;
+  thread->tcb = os_thread_pointer();
+  thread->frame_lo = bits_align_down((uintptr_t)context, sizeof(uintptr_t));
+  thread->frame_hi = state ? (uintptr_t)state + world_state_size(state) : (uintptr_t)(context + 1);
+}
+
+static void world_stay(const ucontext_t *context, uint32_t epoch) {
+  struct world_parked self;
+  world_describe(&self.thread, context);
+  self.next = atomic_load(&world_parked);
+  while (!atomic_compare_exchange_weak(&world_parked, &self.next, &self)) continue;
+  atomic_fetch_add(&world_arrivals, 1);
+  os_futex_wake(&world_arrivals);
+  while (atomic_load(&world_epoch) == epoch) os_futex_wait(&world_epoch, epoch, 0);
+}
+
+/* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and no stack
+ * protector in what it calls (the build does not ask for one). */
+static void world_park(int signal, siginfo_t *info, void *context) {
+  (void)signal;
+  (void)info;
+  atomic_fetch_add(&world_inside, 1);
+  uint32_t epoch = atomic_load(&world_epoch);
+  if (epoch & 1) world_stay(context, epoch);
+  atomic_fetch_sub(&world_inside, 1);
+}
+
+/* The C library's sigaction is interposed by our own preload library, so the kernel is called, with the return path that
+ * debuggers and unwinders know by its bytes. */
+void world_return(void);
+__asm__(".text\n"
+        ".align 16\n"
+        ".type world_return,@function\n"
+        ".hidden world_return\n"
+        "world_return:\n"
+        "  .byte 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0\n" /* mov $SYS_rt_sigreturn, %rax */
+        "  .byte 0x0f, 0x05\n"                      /* syscall */
+        ".size world_return, .-world_return\n");
+
+struct world_action {
+  void (*handler)(int, siginfo_t *, void *);
+  unsigned long flags;
+  void (*restorer)(void);
+  uint64_t mask;
+};
+#define WORLD_RESTORER 0x04000000
+
+static int world_install(void) {
+  struct world_action old, action = {world_park, SA_SIGINFO | SA_RESTART | SA_ONSTACK | WORLD_RESTORER,
+                                     world_return, ~(uint64_t)0};
+  for (int number = world_first_signal; number >= world_last_signal; number--) {
+    if (os_call(SYS_rt_sigaction, number, NULL, &old, sizeof old.mask) != 0 || old.handler) continue;
+    long error = os_call(SYS_rt_sigaction, number, &action, NULL, sizeof action.mask);
+    if (error) return (int)-error;
+    world_signal = number;
+    return 0;
+  }
+  return EBUSY;
+}
+
+/* --- the table of threads --- */
+
+enum world_progress { WORLD_NEW, WORLD_SIGNALLED, WORLD_PARKED, WORLD_DEAF, WORLD_GONE };
+
+struct world_entry {
+  pid_t tid;
+  uint8_t progress;
+  uint8_t deaf_seen;
+};
+
+/* One mapping: threads, entries, and a hash of twice as many places from tid to entry number + 1. */
+struct world_table {
+  struct world_thread *threads; /* what the caller gets; [0] is self */
+  struct world_entry *entries;
+  uint32_t *hash;
+  size_t count, capacity;
+};
+static struct world_table world;
+static struct world_thread world_self_alone;
+
+static size_t world_table_bytes(size_t capacity) {
+  size_t bytes = capacity * (sizeof(struct world_thread) + sizeof(struct world_entry) + 2 * sizeof(uint32_t));
+  return bits_align_up(bytes, os_page_size);
+}
+
+/* The place of a tid: where it is, or would be. */
+static uint32_t *world_place(pid_t tid) {
+  size_t mask = 2 * world.capacity - 1, at = (size_t)bits_mix((uint64_t)tid) & mask;
+  while (world.hash[at] && world.entries[world.hash[at] - 1].tid != tid) at = (at + 1) & mask;
+  return &world.hash[at];
+}
+
+static bool world_table_map(size_t capacity) {
+  char *at = os_memory_map(world_table_bytes(capacity));
+  if (!at) return false;
+  world.threads = (void *)at;
+  world.hash = (void *)(world.threads + capacity);
+  world.entries = (void *)(world.hash + 2 * capacity);
+  world.capacity = capacity;
+  return true;
+}
+
+static void world_table_unmap(void) {
+  if (world.threads) os_memory_unmap(world.threads, world_table_bytes(world.capacity));
+  memset(&world, 0, sizeof world);
+}
+
+static bool world_table_grow(void) {
+  struct world_table old = world;
+  if (!world_table_map(old.capacity * 2)) return false;
+  memcpy(world.threads, old.threads, old.count * sizeof *old.threads);
+  memcpy(world.entries, old.entries, old.count * sizeof *old.entries);
+  for (size_t i = 0; i < old.count; i++) *world_place(old.entries[i].tid) = (uint32_t)i + 1;
+  os_memory_unmap(old.threads, world_table_bytes(old.capacity));
+  return true;
+}
+
+/* The entry of a tid, made if there is none; NULL when memory is short. */
+static struct world_entry *world_enter(pid_t tid) {
+  if (world.count == world.capacity && !world_table_grow()) return NULL;
+  uint32_t *place = world_place(tid);
+  if (!*place) {
+    world.entries[world.count] = (struct world_entry){.tid = tid};
+    world.threads[world.count] = (struct world_thread){.tid = tid};
+    *place = (uint32_t)++world.count;
+  }
+  return &world.entries[*place - 1];
+}
+
+/* --- stopping --- */
+
+struct world_round {
+  size_t new;
+  bool short_of_memory;
+};
+
+static void world_send(struct world_entry *entry) {
+  int error = os_thread_signal(entry->tid, world_signal);
+  if (!error) entry->progress = WORLD_SIGNALLED;
+  if (error == ESRCH) entry->progress = WORLD_GONE;
+  /* EAGAIN: the queue of signals is full; the next round tries again */
+}
+
+static bool world_meet(pid_t tid, void *arg) {
+  struct world_round *round = arg;
+  size_t before = world.count;
+  struct world_entry *entry = world_enter(tid);
+  if (!entry) round->short_of_memory = true;
+  if (!entry) return false;
+  bool reborn = entry->progress == WORLD_GONE && !os_thread_is_dead(tid); /* the number was given again */
+  if (world.count == before && !reborn) return true;
+  round->new++;
+  world_send(entry);
+  return true;
+}
+
+/* Takes the records of those who parked since the last call. */
+static size_t world_take_parked(void) {
+  size_t taken = 0;
+  struct world_parked *next, *parked = atomic_exchange(&world_parked, NULL);
+  for (; parked; parked = next, taken++) {
+    next = parked->next;
+    struct world_entry *entry = world_enter(parked->thread.tid);
+    if (!entry) continue;
+    entry->progress = WORLD_PARKED;
+    world.threads[entry - world.entries] = parked->thread;
+  }
+  return taken;
+}
+
+/* How many are still expected; after idle nanoseconds without any progress, who is beyond hope is given up. */
+static size_t world_pending(uint64_t idle) {
+  size_t pending = 0;
+  for (size_t i = 1; i < world.count; i++) {
+    struct world_entry *entry = &world.entries[i];
+    if (entry->progress == WORLD_NEW) world_send(entry);
+    if (entry->progress > WORLD_SIGNALLED) continue;
+    if (idle && os_thread_is_dead(entry->tid)) {
+      entry->progress = WORLD_GONE;
+      continue;
+    }
+    if (idle >= world_deaf_ns && os_thread_will_not_answer(entry->tid, world_signal)) entry->deaf_seen++;
+    if (idle >= world_patience_ns || entry->deaf_seen >= world_deaf_sure)
+      entry->progress = WORLD_DEAF;
+    else
+      pending++;
+  }
+  return pending;
+}
+
+static void world_wait(void) {
+  uint64_t last = os_clock(), idle = 0;
+  for (;;) {
+    uint32_t seen = atomic_load(&world_arrivals);
+    if (world_take_parked() > 0) {
+      last = os_clock();
+      idle = 0;
+    }
+    if (world_pending(idle) == 0) return;
+    os_futex_wait(&world_arrivals, seen, idle ? world_poll_ns : world_poll_ns / 10);
+    uint64_t now = os_clock();
+    /* an arrival is not idleness; without one the dead are looked for at each turn */
+    idle = atomic_load(&world_arrivals) == seen ? now - last + 1 : 0;
+  }
+}
+
+static void world_list(void) {
+  size_t kept = 1;
+  for (size_t i = 1; i < world.count; i++) {
+    const struct world_entry *entry = &world.entries[i];
+    if (entry->progress == WORLD_GONE) continue;
+    struct world_thread *thread = &world.threads[kept++];
+    *thread = world.threads[i];
+    if (entry->progress != WORLD_PARKED) thread->sp = os_thread_blocked_sp(entry->tid);
+  }
+  world.count = kept;
+}
+
+/* Opens a new epoch. Whoever is still leaving the last one may have pushed a record that will be gone with its frame:
+ * so they are waited for. */
+static void world_open(void) {
+  _Atomic uint32_t nobody = 0;
+  while (atomic_load(&world_inside) != 0) os_futex_wait(&nobody, 0, 50 * 1000);
+  atomic_store(&world_parked, NULL);
+  atomic_fetch_add(&world_epoch, 1);
+}
+
+int world_stop(const struct world_thread *self, struct world_thread **threads) {
+  enum { first_capacity = 64 };
+  CHECK(lock_is_held(&world_lock));
+  world_self_alone = *self;
+  world_self_alone.stopped = true;
+  if (!self->tcb) world_self_alone.tcb = os_thread_pointer();
+  *threads = &world_self_alone;
+  if (!world_signal) return -EAGAIN;
+  if (!world_table_map(first_capacity)) return -ENOMEM;
+  world_enter(self->tid)->progress = WORLD_PARKED;
+  world.threads[0] = world_self_alone;
+  world_open();
+
+  struct world_round round;
+  do {
+    round = (struct world_round){0};
+    int error = os_threads_each(world_meet, &round);
+    if (round.short_of_memory) error = ENOMEM;
+    if (error) {
+      world_resume();
+      return -error;
+    }
+    world_wait();
+  } while (round.new > 0);
+  world_list();
+  *threads = world.threads;
+  return (int)world.count;
+}
+
+void world_resume(void) {
+  if (!(atomic_load(&world_epoch) & 1)) return;
+  atomic_fetch_add(&world_epoch, 1);
+  os_futex_wake(&world_epoch);
+  world_table_unmap();
+}
+
+static void world_mask(const uint64_t *new, uint64_t *old) {
+  os_call(SYS_rt_sigprocmask, SIG_SETMASK, new, old, sizeof *new);
+}
+
+uint64_t world_acquire(void) {
+  const uint64_t all = ~(uint64_t)0;
+  uint64_t mask;
+  _Atomic uint32_t nobody = 0;
+  for (;;) {
+    world_mask(&all, &mask);
+    if (lock_try(&world_lock)) return mask;
+    world_mask(&mask, NULL); /* whoever holds it must be able to stop us */
+    os_futex_wait(&nobody, 0, 1000 * 1000);
+  }
+}
+
+void world_release(uint64_t mask) {
+  lock_release(&world_lock);
+  world_mask(&mask, NULL);
+}
+
+/* --- threads that have ended --- */
+
+/* Where things lie in the C library's thread descriptor, by the symbols it keeps for debuggers. */
+static struct {
+  uint32_t size;     /* 0: unknown */
+  uint32_t tid;      /* offset of the tid */
+  uint32_t specific; /* offset of what follows the array of pthread keys: joinid is after it */
+} world_layout;
+
+/* What libthread_db reads: the size of a field in bits, the number of elements, the offset. */
+struct world_field {
+  uint32_t bits, count, offset;
+};
+
+static void world_learn_layout(void) {
+  const uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+  const struct world_field *tid = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
+  const struct world_field *specific = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
+  if (!size || !tid || !specific || *size > world_descriptor_max || *size % 8 || tid->bits != 32) return;
+  if (tid->offset > *size - 4 || specific->offset > *size - 8) return;
+  world_layout.tid = tid->offset;
+  world_layout.specific = specific->offset;
+  world_layout.size = *size;
+}
+
+int world_init(void) {
+  world_learn_layout();
+  return world_signal ? 0 : world_install();
+}
+
+/* Fills in what only a comparison of words shows. joinid is the descriptor itself when detached. The stack's bounds are
+ * two neighbouring words, the address and a size that ends where the descriptor ends, but for alignment. */
+static void world_stack_bounds(struct world_stack *stack, const uintptr_t *word, size_t words) {
+  enum { slack = 4096 };
+  for (size_t i = world_layout.specific / sizeof *word; i < words; i++) {
+    if (word[i] == stack->tcb) stack->detached = true;
+    if (i + 1 == words || word[i] == 0 || word[i] % os_page_size || word[i] >= stack->tcb) continue;
+    uintptr_t top = word[i] + word[i + 1];
+    if (stack->lo == 0 && top >= stack->end && top - stack->end <= slack) stack->lo = word[i];
+  }
+}
+
+bool world_stack_read(uintptr_t tcb, struct world_stack *stack) {
+  uintptr_t word[world_descriptor_max / sizeof(uintptr_t)];
+  size_t size = world_layout.size;
+  if (!size || tcb % sizeof(uintptr_t) || os_maps_peek(tcb, word, size) != size) return false;
+  if (word[0] != tcb || word[2] != tcb) return false; /* header.tcb, header.self */
+  *stack = (struct world_stack){.tcb = tcb, .end = tcb + size};
+  memcpy(&stack->tid, (const char *)word + world_layout.tid, sizeof stack->tid);
+  world_stack_bounds(stack, word, size / sizeof *word);
+  return true;
+}
+
+/* Thread pointers of pthreads that came to their end; 0 is empty. A descriptor may be in use again: its tid tells. When
+ * the table is full, the oldest knowledge of a place is lost, and that stack counts as alive. */
+enum { world_exited_places = 4096, world_exited_probes = 32 };
+static _Atomic uintptr_t world_exited[world_exited_places];
+static _Atomic pid_t world_main_gone; /* the process whose main thread has ended */
+
+void world_thread_exiting(void) {
+  uintptr_t tcb = os_thread_pointer();
+  pid_t process = (pid_t)os_call(SYS_getpid);
+  if (os_thread_id() == process) atomic_store(&world_main_gone, process);
+  if (!tcb) return;
+  size_t home = (size_t)bits_mix(tcb);
+  for (size_t i = 0; i < world_exited_probes; i++) {
+    _Atomic uintptr_t *place = &world_exited[(home + i) % world_exited_places];
+    uintptr_t old = atomic_load(place);
+    if (old == 0) atomic_compare_exchange_strong(place, &old, tcb); /* old is 0, or who was faster */
+    if (old == 0 || old == tcb) return;
+  }
+  atomic_store(&world_exited[home % world_exited_places], tcb);
+}
+
+void world_exited_each(void (*each)(const struct world_stack *stack, void *arg), void *arg) {
+  struct world_stack stack;
+  for (size_t i = 0; i < world_exited_places; i++) {
+    uintptr_t tcb = atomic_load(&world_exited[i]);
+    if (tcb && world_stack_read(tcb, &stack) && stack.tid <= 0) each(&stack, arg);
+  }
+}
+
+bool world_main_exited(void) {
+  pid_t gone = atomic_load(&world_main_gone);
+  return gone != 0 && gone == (pid_t)os_call(SYS_getpid);
+}
+
+void world_fork_child(void) {
+  lock_reset(&world_lock);
+  for (size_t i = 0; i < world_exited_places; i++)
+    if (atomic_load_explicit(&world_exited[i], memory_order_relaxed)) atomic_store(&world_exited[i], 0);
+  atomic_store(&world_main_gone, 0);
+  atomic_store(&world_inside, 0);
+  atomic_store(&world_parked, NULL);
+  if (atomic_load(&world_epoch) & 1) atomic_fetch_add(&world_epoch, 1);
+  world_table_unmap();
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ * free of a pointer into a large block. */
+#include "misuse.h"
+
+int main(void) {
+  char *p = do_malloc(10 << 20);
+  do_free(p + 4096);
+  do_free(p);
+  return survived();
+}

@@ -12,6 +12,7 @@ void symbols_name(struct model *model) { (void)model; }
 
 #include "base/bits.h"
 #include "report/lines.h"
+#include "report/names.h"
 
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
@@ -27,6 +28,7 @@ struct symbols_file {
   bool opened;
   Dwfl_Module *module; /* NULL: the file is gone, or is not the one that ran */
   GElf_Addr bias;      /* dwfl's address - the file's */
+  struct names *names;
   struct lines *lines; /* NULL: no debug information */
 };
 
@@ -45,7 +47,6 @@ struct symbols {
   size_t cache_size; /* a power of two, at least twice the frames */
 };
 
-/* DEBUGINFOD_URLS is not looked at: see symbols_name. */
 static char *symbols_debug_path = (char *)"+:.debug:/usr/lib/debug";
 
 static const Dwfl_Callbacks symbols_callbacks = {
@@ -80,6 +81,7 @@ static bool symbols_try(struct symbols_file *file, const char *path, const char 
   dwfl_report_end(dwfl, NULL, NULL);
   if (module && dwfl_module_getelf(module, &file->bias) && symbols_build_id_fits(module, build_id)) {
     file->module = module;
+    file->names = names_open(module);
     file->lines = lines_open(module);
     return true;
   }
@@ -127,21 +129,14 @@ static const char *symbols_plain(const char *name) {
 static const struct symbol *symbols_look_up(struct symbols_file *file, uint64_t offset) {
   /* A return address may be the first byte of the next function or line: the call is before it. */
   GElf_Addr address = offset - 1 + file->bias;
-  GElf_Off into;
-  GElf_Sym sym;
-  const char *name = dwfl_module_addrinfo(file->module, address, &into, &sym, NULL, NULL, NULL);
+  const char *name = names_find(file->names, address);
   struct symbol *symbol = file->lines ? lines_find(file->lines, address) : NULL;
   if (!symbol && !name) return NULL;
   if (!symbol) symbol = model_alloc(sizeof *symbol);
-  struct symbol *s = symbol;
-  for (;; s = (struct symbol *)s->caller) {
-    if (!s->caller) break;
-    s->function = symbols_plain(s->function);
-  }
-  /* C++ names of DWARF may be without their parameters: the symbol table's is better, where it is the same function. */
-  s->function = symbols_plain(name && !(s->function && into >= sym.st_size && sym.st_size) ? name : s->function);
-  if (!s->function && !s->file && s == symbol) return NULL;
-  return symbol;
+  struct symbol *outer = symbol;
+  for (; outer->caller; outer = (struct symbol *)outer->caller) outer->function = symbols_plain(outer->function);
+  outer->function = symbols_plain(name ? name : outer->function);
+  return symbol->function || symbol->file ? symbol : NULL;
 }
 
 static struct symbols_entry *symbols_slot(struct symbols *symbols, int module, uint64_t offset) {

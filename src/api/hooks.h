@@ -7,7 +7,27 @@
 #ifndef GLEANER_HOOKS_H
 #define GLEANER_HOOKS_H
 
-#include "base/base.h"
+#include "heap/cache.h"
+
+/* The fast paths, inline in the public names. They do nothing in a mode that records allocations. */
+
+/* A slot for size bytes from this thread's free word, or NULL: then the slow path. Some 15 instructions. */
+static inline void *hook_try_malloc(size_t size) {
+  if (unlikely(size > size_class_most)) return NULL;
+  return cache_take(&cache_fast->bins[KIND_SCANNED][size_class_of(size)]);
+}
+
+/* Frees a live slot of a block of this thread's. False: nothing was done, take the slow path. */
+static inline bool hook_try_free(void *p) {
+  struct block *block = region_find((uintptr_t)p);
+  if (unlikely(!block)) return false;
+  struct cache *cache = cache_fast;
+  uint32_t slot = block_slot(block, (uintptr_t)p);
+  if (unlikely(atomic_load_explicit(&block->owner, memory_order_relaxed) != cache)) return false;
+  if (unlikely(block_slot_address(block, slot) != (uintptr_t)p || block->state[slot] != STATE_LIVE)) return false;
+  cache_free_own(cache, block, slot);
+  return true;
+}
 
 /* The current stack as a misuse report or a site sees it begins at the caller of these. */
 void *hook_malloc(size_t size);

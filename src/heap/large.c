@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { large_move_from = 256 * 1024 }; /* above this, moving page tables beats copying bytes */
+enum { large_move_from = 1024 * 1024 }; /* above this, moving page tables beats copying bytes */
 
 void *large_alloc(size_t size, size_t align, enum kind kind, bool *zero) {
   if (size > region.span || align > region.span) return NULL;

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ * The allocation path behind the public names, and the hooks of the malloc family.
+ *
+ * Each hook is noinline and reads its caller's frame, so that a stack begins in the program. */
+#include "config.h"
+
+#include "api/alloc.h"
+
+#include "api/hooks.h"
+#include "base/bits.h"
+#include "heap/heap.h"
+#include "heap/large.h"
+#include "heap/runs.h"
+#include "os/memory.h"
+#include "os/modules.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+  alloc_stress_verify = 512, /* stress: slow paths between two whole-heap checks */
+};
+
+static _Atomic unsigned alloc_stress_count, alloc_stress_search = 256;
+
+/* stress=1: look at everything, again and again, and search for leaks ever more rarely. */
+static void alloc_stress(void) {
+  static THREAD_LOCAL bool inside;
+  unsigned count = atomic_fetch_add(&alloc_stress_count, 1) + 1;
+  if (inside) return;
+  inside = true;
+  int saved = errno;
+  if (count % alloc_stress_verify == 0) heap_verify(birth_cache_if_any());
+  unsigned due = atomic_load(&alloc_stress_search);
+  if (birth_records() && count >= due &&
+      atomic_compare_exchange_strong(&alloc_stress_search, &due, count + count / 2 + 256))
+    leak_report_drill();
+  errno = saved;
+  inside = false;
+}
+
+static void *alloc_slot(unsigned class, enum kind kind) {
+  struct cache *cache = birth_cache();
+  if (!cache) return NULL;
+  struct bin *bin = &cache->bins[kind][class];
+  void *p = cache_take(bin);
+  if (unlikely(!p) && cache_refill(cache, bin)) p = cache_take(bin);
+  birth_cache_done();
+  return p;
+}
+
+static void alloc_note(void *p, size_t size, uint32_t site) {
+  struct block *block = region_find((uintptr_t)p);
+  if (!block->slot_size) block->requested = size;
+  struct note *note = block_note(block, block_slot(block, (uintptr_t)p));
+  if (note) *note = (struct note){.site = site, .size = (uint32_t)size};
+}
+
+static void *alloc_memory(const struct alloc_request *request, bool *zero) {
+  unsigned class = size_class_count;
+  if (request->size <= size_class_most && request->align <= size_class_most)
+    class = size_class_aligned(request->size, request->align);
+  *zero = false;
+  if (class < size_class_count) return alloc_slot(class, request->kind);
+  return large_alloc(request->size, request->align, request->kind, zero);
+}
+
+void *alloc(const struct alloc_request *request, const struct site_start *start) {
+  int saved = errno;
+  bool zero;
+  if (unlikely(request->size > PTRDIFF_MAX || request->align > PTRDIFF_MAX || !birth_ensure())) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  if (unlikely(birth_options.stress)) alloc_stress();
+  uint32_t site = birth_records() ? site_capture(start) : 0;
+  void *p = alloc_memory(request, &zero);
+  if (!p && heap_purge(true) > 0) p = alloc_memory(request, &zero);
+  if (!p) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  if (birth_records() || request->size > size_class_most) alloc_note(p, request->size, site);
+  if (request->zero && !zero) memset(p, 0, request->size);
+  errno = saved;
+  return p;
+}
+
+bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
+  *block = region_find((uintptr_t)p);
+  if (!*block) return false;
+  *slot = block_slot(*block, (uintptr_t)p);
+  return block_slot_address(*block, *slot) == (uintptr_t)p && (*block)->state[*slot] == STATE_LIVE;
+}
+
+void alloc_free(void *p, enum misuse_call call, const struct site_start *start) {
+  struct block *block;
+  uint32_t slot;
+  int saved = errno;
+  if (!alloc_find(p, &block, &slot)) {
+    misuse_pointer(call, p, start);
+  } else if (!block->slot_size) {
+    if (!large_free(block)) misuse_pointer(call, p, start);
+  } else {
+    struct cache *cache = birth_cache_if_any();
+    if (cache && atomic_load(&block->owner) == cache) cache_free_own(cache, block, slot);
+    else cache_free_remote(block, slot);
+  }
+  errno = saved;
+}
+
+/* Stays in its slot if that is neither too small nor more than twice too large. */
+static bool alloc_fits(const struct block *block, size_t size) {
+  size_t room = block_slot_bytes(block);
+  if (!block->slot_size) return size <= room && size > size_class_most && size >= room / 2;
+  return size <= room && (size >= room / 2 || room <= 2 * size_class_step);
+}
+
+void *alloc_resize(void *old, size_t size, const struct site_start *start) {
+  struct block *block;
+  uint32_t slot;
+  if (!alloc_find(old, &block, &slot)) {
+    misuse_pointer(MISUSE_REALLOC, old, start);
+    errno = ENOMEM;
+    return NULL;
+  }
+  if (size > PTRDIFF_MAX) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  int saved = errno;
+  uint32_t site = birth_records() ? site_capture(start) : 0;
+  if (alloc_fits(block, size) && !birth_options.stress) {
+    if (birth_records() || !block->slot_size) alloc_note(old, size, site);
+    errno = saved;
+    return old;
+  }
+  if (!block->slot_size && size > size_class_most) {
+    void *p = large_resize(block, size);
+    if (p) alloc_note(p, size, site);
+    errno = p ? saved : ENOMEM;
+    return p;
+  }
+  struct alloc_request request = {.size = size, .align = 1, .kind = (enum kind)block->kind};
+  void *p = alloc(&request, start);
+  if (!p) return NULL;
+  size_t room = block_slot_bytes(block);
+  memcpy(p, old, room < size ? room : size);
+  alloc_free(old, MISUSE_REALLOC, start);
+  return p;
+}
+
+#define HOOK __attribute__((noinline))
+
+/* The caller of the hook; the frame is only looked at where allocations are recorded. */
+#define ALLOC_START(start)                                                                                   \
+  struct site_start start;                                                                                   \
+  SITE_CALLER(&start)
+
+HOOK void *hook_malloc(size_t size) {
+  ALLOC_START(start);
+  return alloc(&(struct alloc_request){.size = size, .align = 1}, &start);
+}
+
+HOOK void *hook_calloc(size_t count, size_t size) {
+  ALLOC_START(start);
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) bytes = SIZE_MAX;
+  return alloc(&(struct alloc_request){.size = bytes, .align = 1, .zero = true}, &start);
+}
+
+/* Pointers that are not ours: the C library's own malloc, reached through dlsym or another namespace. A pointer into a
+ * module or a stack is never one of these. */
+static bool alloc_is_foreign(const void *p) {
+  struct os_module module;
+  uintptr_t here = (uintptr_t)&module;
+  if ((uintptr_t)p - region.base < region.span) return false;
+  if ((uintptr_t)p - here + (4096 * 1024) < (uintptr_t)(8192 * 1024)) return false; /* about this stack */
+  return (uintptr_t)p % 16 == 0 && !os_module_at((uintptr_t)p, &module);
+}
+
+static void *alloc_realloc(void *old, size_t size, const struct site_start *start) {
+  if (!old) return alloc(&(struct alloc_request){.size = size, .align = 1}, start);
+  if (unlikely(!region_find((uintptr_t)old)) && birth_libc.realloc && alloc_is_foreign(old))
+    return birth_libc.realloc(old, size);
+  if (size == 0) {
+    alloc_free(old, MISUSE_REALLOC, start);
+    return NULL;
+  }
+  return alloc_resize(old, size, start);
+}
+
+HOOK void *hook_realloc(void *old, size_t size) {
+  ALLOC_START(start);
+  return alloc_realloc(old, size, &start);
+}
+
+HOOK void *hook_reallocarray(void *old, size_t count, size_t size) {
+  ALLOC_START(start);
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return alloc_realloc(old, bytes, &start);
+}
+
+HOOK void hook_free(void *p) {
+  if (!p) return;
+  ALLOC_START(start);
+  if (unlikely(!region_find((uintptr_t)p)) && alloc_is_foreign(p)) {
+    int saved = errno;
+    if (birth_libc.free) birth_libc.free(p); /* before the constructor: the loader's own; nothing to free */
+    errno = saved;
+    return;
+  }
+  alloc_free(p, MISUSE_FREE, &start);
+}
+
+static void *alloc_aligned(size_t align, size_t size, const struct site_start *start) {
+  return alloc(&(struct alloc_request){.size = size, .align = align}, start);
+}
+
+HOOK void *hook_aligned_alloc(size_t align, size_t size) {
+  ALLOC_START(start);
+  if (!bits_is_power_of_two(align)) {
+    errno = EINVAL;
+    return NULL;
+  }
+  return alloc_aligned(align, size, &start);
+}
+
+HOOK void *hook_memalign(size_t align, size_t size) {
+  ALLOC_START(start);
+  align = bits_power_of_two_up(align);
+  if (align == 0) {
+    errno = EINVAL;
+    return NULL;
+  }
+  return alloc_aligned(align, size, &start);
+}
+
+HOOK int hook_posix_memalign(void **out, size_t align, size_t size) {
+  ALLOC_START(start);
+  if (!bits_is_power_of_two(align) || align % sizeof(void *) != 0) return EINVAL;
+  int saved = errno;
+  void *p = alloc_aligned(align, size, &start);
+  errno = saved;
+  if (!p) return ENOMEM;
+  *out = p;
+  return 0;
+}
+
+HOOK void *hook_valloc(size_t size) {
+  ALLOC_START(start);
+  return alloc_aligned(os_page_size, size, &start);
+}
+
+HOOK void *hook_pvalloc(size_t size) {
+  ALLOC_START(start);
+  if (size > PTRDIFF_MAX - os_page_size) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return alloc_aligned(os_page_size, bits_align_up(size, os_page_size), &start);
+}
+
+HOOK size_t hook_usable_size(void *p) {
+  ALLOC_START(start);
+  struct block *block;
+  uint32_t slot;
+  if (!p) return 0;
+  if (alloc_find(p, &block, &slot)) return block_slot_bytes(block);
+  if (birth_libc.usable_size && alloc_is_foreign(p)) return birth_libc.usable_size(p);
+  misuse_pointer(MISUSE_USABLE_SIZE, p, &start);
+  return 0;
+}
+
+int hook_trim(size_t pad) {
+  (void)pad;
+  return birth_ensure() && heap_purge(true) > 0;
+}
+
+void hook_usage(struct hook_usage *usage) {
+  memset(usage, 0, sizeof *usage);
+  if (!birth_ensure()) return;
+  heap_lock();
+  size_t unit = 0;
+  for (struct block *block; (block = region_next(&unit)) != NULL; unit += block->units) {
+    size_t live = 0;
+    for (uint32_t i = 0; i < block->nslots; i++) live += block->state[i] != STATE_FREE;
+    usage->live_blocks += live;
+    usage->live += live * block_slot_bytes(block);
+    if (block->slot_size) continue;
+    usage->large_blocks++;
+    usage->large += block->size;
+  }
+  usage->mapped = runs_used_bytes();
+  heap_unlock();
+  usage->free = usage->mapped - usage->live;
+}

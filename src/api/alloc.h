@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * The one allocation path. Everything that hands out memory, whatever its public name, ends here. */
+#ifndef GLEANER_ALLOC_H
+#define GLEANER_ALLOC_H
+
+#include "api/api.h"
+
+struct alloc_request {
+  size_t size;
+  size_t align;  /* a power of two, 1 for none */
+  enum kind kind;
+  bool zero;
+};
+
+/* The object, or NULL with errno ENOMEM. start: the caller, recorded where allocations are. */
+void *alloc(const struct alloc_request *request, const struct site_start *start);
+void *alloc_resize(void *old, size_t size, const struct site_start *start);
+void alloc_free(void *p, enum misuse_call call, const struct site_start *start);
+
+/* The live object that begins at p: its block and slot. False when there is none. */
+bool alloc_find(const void *p, struct block **block, uint32_t *slot);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT
+ * The leak report: joins each leak with its stack, writes the record, has the gleaner command draw it.
+ *
+ * Tallies are kept by site, so that the record is as small as the number of stacks. If the command cannot be run, the
+ * record's figures are printed plainly: a leak is never lost. */
+#include "config.h"
+
+#include "api/api.h"
+#include "base/lock.h"
+#include "base/print.h"
+#include "gc/leaks.h"
+#include "os/memory.h"
+#include "os/modules.h"
+#include "os/process.h"
+#include "os/threads.h"
+#include "report/record.h"
+#include "site/modules.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { tally_kinds = leak_kinds * 2 }; /* kind, and whether a cycle */
+
+struct tally {
+  uint64_t count, bytes;
+};
+
+struct tally_table {
+  struct tally (*sites)[tally_kinds]; /* by site; 0: no stack known */
+  size_t size;                        /* entries */
+  struct tally total[leak_kinds];
+};
+
+static _Atomic bool report_done;
+static int report_stderr = -1;          /* a copy of the standard error the program began with */
+static struct stat report_stderr_file;  /* what it is, to see whether the copy is still ours */
+static uintptr_t report_ends[4];        /* functions that end the program: what lies deeper is dead */
+static char report_tool[4096];
+
+static bool report_same_file(int fd) {
+  struct stat now;
+  return fd >= 0 && fstat(fd, &now) == 0 && now.st_dev == report_stderr_file.st_dev &&
+         now.st_ino == report_stderr_file.st_ino;
+}
+
+int leak_report_stderr(void) { return report_same_file(report_stderr) ? report_stderr : STDERR_FILENO; }
+
+/* A descriptor so high that no program stumbles over it. */
+static void report_keep_stderr(void) {
+  struct rlimit limit;
+  if (fstat(STDERR_FILENO, &report_stderr_file) != 0) return;
+  int least = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1024 ? (int)limit.rlim_cur - 2 : 1000;
+  report_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, least < 3 ? 3 : least);
+}
+
+/* Beside the preloaded library (a build tree), or where it was installed. */
+static void report_find_tool(void) {
+  Dl_info info;
+  if (birth_options.tool) {
+    print_buffer(report_tool, sizeof report_tool, "%s", birth_options.tool);
+    return;
+  }
+  if (dladdr((void *)(uintptr_t)report_find_tool, &info) && info.dli_fname) {
+    const char *slash = strrchr(info.dli_fname, '/');
+    size_t length = slash ? (size_t)(slash - info.dli_fname) : 0;
+    if (slash && length + sizeof "/gleaner" < sizeof report_tool) {
+      memcpy(report_tool, info.dli_fname, length);
+      memcpy(report_tool + length, "/gleaner", sizeof "/gleaner");
+      struct stat file;
+      if (stat(report_tool, &file) == 0 && S_ISREG(file.st_mode) && access(report_tool, X_OK) == 0) return;
+    }
+  }
+  print_buffer(report_tool, sizeof report_tool, "%s", BINDIR "/gleaner");
+}
+
+/* A fatal signal: report, then let it be fatal. */
+static void report_signal(int signal_number) {
+  signal(signal_number, SIG_DFL);
+  leak_report(false);
+  raise(signal_number);
+}
+
+static void report_watch_signals(void) {
+  static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+  for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+    struct sigaction action;
+    if (sigaction(fatal[i], NULL, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    action = (struct sigaction){.sa_handler = report_signal, .sa_flags = SA_NODEFER | SA_ONSTACK};
+    sigaction(fatal[i], &action, NULL);
+  }
+}
+
+static void report_quick_exit(void) {
+  if (birth_is_mine()) leak_report(false);
+}
+
+void leak_report_init(void) {
+  world_init();
+  report_find_tool();
+  if (!birth_options.report) report_keep_stderr();
+  report_ends[0] = (uintptr_t)dlsym(RTLD_NEXT, "exit");
+  report_ends[1] = (uintptr_t)dlsym(RTLD_NEXT, "quick_exit");
+  report_ends[2] = (uintptr_t)dlsym(RTLD_DEFAULT, "_exit");
+  report_ends[3] = (uintptr_t)dlsym(RTLD_DEFAULT, "_Exit");
+  at_quick_exit(report_quick_exit);
+  if (birth_options.report_at_signal) report_watch_signals();
+}
+
+void leak_report_fork_child(void) { atomic_store(&report_done, false); }
+
+/* World stopped: no locks, no allocation. */
+static void report_tell(const struct leak *leak, void *arg) {
+  struct tally_table *table = arg;
+  uint32_t site = leak->site < table->size ? leak->site : 0;
+  table->total[leak->kind].count++;
+  table->total[leak->kind].bytes += leak->size;
+  if (!table->sites) return;
+  struct tally *tally = &table->sites[site][leak->kind * 2 + leak->cycle];
+  tally->count++;
+  tally->bytes += leak->size;
+}
+
+static void report_print_escaped(struct printer *out, const char *text) {
+  for (; *text; text++) {
+    if (*text == '\n') print(out, "\\n");
+    else if (*text == '\\') print(out, "\\\\");
+    else print_text(out, text, 1);
+  }
+}
+
+/* The module of a frame, named in the record before its first use. */
+static int report_module(struct printer *out, uintptr_t pc, uint32_t epoch, uint8_t *named, int named_size) {
+  int index = modules_find(pc, epoch);
+  if (index < 0 || index >= named_size || named[index]) return index < named_size ? index : -1;
+  const struct module *module = modules_get(index);
+  named[index] = 1;
+  print(out, "module %d %lx %lx %lx ", index, (unsigned long)module->lo, (unsigned long)module->hi,
+        (unsigned long)module->bias);
+  for (size_t i = 0; i < module->build_id_size; i++)
+    print(out, "%x%x", module->build_id[i] >> 4, module->build_id[i] & 15);
+  print(out, module->build_id_size ? " " : "- ");
+  report_print_escaped(out, module->path ? module->path : "?");
+  print(out, "\n");
+  return index;
+}
+
+enum { report_modules_max = 65536 };
+
+static void report_name_modules(struct printer *out, const struct site_stack *stack, uint8_t *named) {
+  for (uint32_t i = 0; stack && i < stack->count; i++)
+    report_module(out, stack->pc[i] - 1, stack->epoch, named, report_modules_max);
+}
+
+static void report_frames(struct printer *out, const struct site_stack *stack) {
+  for (uint32_t i = 0; stack && i < stack->count; i++) {
+    int module = modules_find(stack->pc[i] - 1, stack->epoch);
+    if (module < 0) print(out, " %lx@-", (unsigned long)stack->pc[i]);
+    else print(out, " %lx@%d", (unsigned long)stack->pc[i], module);
+  }
+  print(out, "\n");
+}
+
+static void report_head(struct printer *out, const char *kind) {
+  char program[4096];
+  os_process_path(program, sizeof program);
+  print(out, RECORD_MAGIC "\nkind %s\npid %d\nprogram ", kind, (int)getpid());
+  report_print_escaped(out, program);
+  print(out, "\n");
+}
+
+static void report_site(struct printer *out, const struct tally_table *table, uint32_t site, uint8_t *named) {
+  static const char *const kinds[] = {"definite", "indirect", "reachable"};
+  for (int k = 0; k < tally_kinds; k++) {
+    const struct tally *tally = &table->sites[site][k];
+    if (tally->count == 0) continue;
+    const struct site_stack *stack = site_stack(site);
+    report_name_modules(out, stack, named);
+    print(out, "leak %s %lu %lu %d", kinds[k / 2], tally->count, tally->bytes, k % 2);
+    report_frames(out, stack);
+  }
+}
+
+static bool report_write_record(int fd, const struct tally_table *table, const struct leaks_summary *summary) {
+  uint8_t *named = os_memory_map(report_modules_max);
+  if (!named) return false;
+  struct printer out;
+  print_open(&out, fd);
+  report_head(&out, "leaks");
+  print(&out, "totals");
+  for (int k = 0; k < leak_kinds; k++) print(&out, " %lu %lu", table->total[k].count, table->total[k].bytes);
+  print(&out, "\nsearch %lu %lu %u %u %lu %lu %lu\n", summary->objects, summary->root_bytes, summary->threads,
+        summary->not_stopped, summary->stop_ns, summary->roots_ns, summary->classify_ns);
+  for (uint32_t site = 0; site < table->size && site <= site_count(); site++)
+    report_site(&out, table, site, named);
+  print(&out, "end\n");
+  os_memory_unmap(named, report_modules_max);
+  return print_flush(&out);
+}
+
+/* Without the command: totals, and each stack as addresses in modules. */
+static void report_plain(int fd, const struct tally_table *table, const char *why) {
+  struct printer out;
+  print_open(&out, fd);
+  print(&out, "gleaner: %s: %s; names are missing below\n", report_tool, why);
+  static const char *const kinds[] = {"definitely lost", "indirectly lost", "still reachable"};
+  for (int k = 0; k < tally_kinds; k++)
+    for (uint32_t site = 0; table->sites && site < table->size && site <= site_count(); site++) {
+      const struct tally *tally = &table->sites[site][k];
+      if (tally->count == 0) continue;
+      print(&out, "\n%lu bytes in %lu blocks are %s%s, allocated at\n", tally->bytes, tally->count, kinds[k / 2],
+            k % 2 ? " (a cycle)" : "");
+      const struct site_stack *stack = site_stack(site);
+      for (uint32_t i = 0; stack && i < stack->count; i++) {
+        int index = modules_find(stack->pc[i] - 1, stack->epoch);
+        const struct module *module = index < 0 ? NULL : modules_get(index);
+        print(&out, "    #%u %s+0x%lx\n", i, module ? module->path : "?",
+              (unsigned long)(stack->pc[i] - (module ? module->bias : 0)));
+      }
+    }
+  for (int k = 0; k < leak_kinds; k++)
+    print(&out, "%s: %lu bytes in %lu blocks\n", kinds[k], table->total[k].bytes, table->total[k].count);
+  print_flush(&out);
+}
+
+/* The destination; the standard error when the file cannot be written, which is said. */
+static int report_open(bool *close_it) {
+  *close_it = false;
+  if (!birth_options.report) return leak_report_stderr();
+  char path[4096], *to = path;
+  for (const char *from = birth_options.report; *from && to < path + sizeof path - 24; from++) {
+    if (from[0] == '%' && from[1] == 'p') to += print_buffer(to, 24, "%d", (int)getpid()), from++;
+    else *to++ = *from;
+  }
+  *to = '\0';
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd >= 0) {
+    *close_it = true;
+    return fd;
+  }
+  print_fd(STDERR_FILENO, "gleaner: cannot write the report to '%s': %s; it follows here\n", path, strerrordesc_np(errno));
+  return STDERR_FILENO;
+}
+
+/* 0, or a negative errno value, or the command's exit status. */
+static int report_run_tool(int record, int out) {
+  char suppressions[4200];
+  char *argv[8] = {report_tool, "--draw-record"};
+  char *environment[] = {"LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin", NULL};
+  int n = 2;
+  if (birth_options.format == FORMAT_JSON) argv[n++] = "--format=json";
+  if (birth_options.show_reachable) argv[n++] = "--show-reachable";
+  if (birth_options.verbose) argv[n++] = "--verbose";
+  if (birth_options.suppressions) {
+    print_buffer(suppressions, sizeof suppressions, "--suppressions=%s", birth_options.suppressions);
+    argv[n++] = suppressions;
+  }
+  argv[n] = NULL;
+  lseek(record, 0, SEEK_SET);
+  return os_process_run(report_tool, argv, environment, record, out, leak_report_stderr());
+}
+
+bool leak_report_draw(int record, int out, const char *kind) {
+  (void)kind;
+  return report_run_tool(record, out) == 0;
+}
+
+static bool report_wanted(const struct tally_table *table) {
+  return birth_options.report || birth_options.verbose || table->total[LEAK_DEFINITE].count ||
+         table->total[LEAK_INDIRECT].count || (birth_options.show_reachable && table->total[LEAK_REACHABLE].count);
+}
+
+static void report_deliver(const struct tally_table *table, const struct leaks_summary *summary) {
+  bool close_it;
+  int out = report_open(&close_it);
+  int record = os_process_memory_file();
+  int result = record;
+  if (record >= 0) {
+    result = report_write_record(record, table, summary) ? report_run_tool(record, out) : -ENOSPC;
+    close(record);
+  }
+  if (result != 0) report_plain(out, table, result < 0 ? strerrordesc_np(-result) : "the command failed");
+  if (close_it) close(out);
+}
+
+/* Where this thread's live stack begins: at the caller of exit and its like, or here. */
+static void report_self(struct world_thread *self, struct site_registers *registers) {
+  if (!site_caller_of(report_ends, sizeof report_ends / sizeof report_ends[0], registers)) {
+    __builtin_unwind_init(); /* the callee-saved registers are in this frame */
+    registers->sp = (uintptr_t)__builtin_frame_address(0);
+  }
+  self->tid = os_thread_id();
+  self->stopped = true;
+  self->sp = registers->sp;
+  self->tcb = os_thread_pointer();
+  self->frame_lo = (uintptr_t)registers;
+  self->frame_hi = (uintptr_t)(registers + 1);
+}
+
+long leak_report(bool again) {
+  if (!birth_records()) {
+    errno = ENOTSUP;
+    return -1;
+  }
+  if (atomic_exchange(&report_done, !again) && !again) return 0;
+  struct tally_table table = {.size = (size_t)site_count() + 1024};
+  size_t table_bytes = (table.size * sizeof table.sites[0] + os_page_size - 1) & ~(os_page_size - 1);
+  table.sites = os_memory_map(table_bytes);
+  struct site_registers registers = {0};
+  struct leaks_request request = {.unaligned = birth_options.unaligned, .want_reachable = true};
+  struct leaks_summary summary = {0};
+  report_self(&request.self, &registers);
+  int error = leaks_search(&request, report_tell, &table, &summary);
+  long lost = error ? -1 : (long)(table.total[LEAK_DEFINITE].count + table.total[LEAK_INDIRECT].count);
+  if (error && birth_options.verbose)
+    print_fd(leak_report_stderr(), "gleaner: nothing was searched: %s\n", strerrordesc_np(error));
+  if (!error && report_wanted(&table)) report_deliver(&table, &summary);
+  if (table.sites) os_memory_unmap(table.sites, table_bytes);
+  errno = error;
+  return lost;
+}
+
+static void report_ignore(const struct leak *leak, void *arg) { (void)leak, (void)arg; }
+
+void leak_report_drill(void) {
+  struct leaks_request request = {.want_reachable = true};
+  struct leaks_summary summary = {0};
+  struct site_registers registers = {0};
+  if (!world_signal) return; /* the constructor has not run yet */
+  report_self(&request.self, &registers);
+  leaks_search(&request, report_ignore, NULL, &summary);
+}

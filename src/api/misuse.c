@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * The program's errors: what was wrong with a pointer, told with the stacks that are known. */
+#include "config.h"
+
+#include "api/api.h"
+#include "base/print.h"
+#include "heap/block.h"
+#include "os/process.h"
+#include "report/record.h"
+#include "site/modules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *const misuse_calls[] = {"free()", "realloc()", "malloc_usable_size()"};
+
+struct misuse_finding {
+  char line[256];
+  uint32_t allocated_by; /* a site, or 0 */
+};
+
+/* One line, with what is known about the address. */
+static void misuse_examine(struct misuse_finding *found, enum misuse_call call, uintptr_t p) {
+  const char *name = misuse_calls[call];
+  struct block *block = region_find(p);
+  found->allocated_by = 0;
+  if (!block) {
+    const char *what = p - region.base < region.span ? "is not allocated (any more)" : "was never allocated";
+    print_buffer(found->line, sizeof found->line, "%s: invalid pointer %p, which %s", name, (void *)p, what);
+    return;
+  }
+  uint32_t slot = block_slot(block, p);
+  if (slot >= block->nslots || !block_contains(block, p)) {
+    print_buffer(found->line, sizeof found->line, "%s: invalid pointer %p, which was never allocated", name, (void *)p);
+    return;
+  }
+  const struct note *note = block_note(block, slot);
+  uintptr_t start = block_slot_address(block, slot);
+  bool live = block->state[slot] & STATE_LIVE;
+  if (note) found->allocated_by = note->site;
+  if (!live)
+    print_buffer(found->line, sizeof found->line, "%s: %s of %p (a block of %zu bytes)", name,
+                 call == MISUSE_FREE ? "double free" : "use after free", (void *)p, block_requested(block, slot));
+  else
+    print_buffer(found->line, sizeof found->line, "%s: invalid pointer %p, %zu bytes inside a block of %zu bytes", name,
+                 (void *)p, (size_t)(p - start), block_requested(block, slot));
+}
+
+static void misuse_stack(struct printer *out, const char *title, uint32_t site, bool modules_only) {
+  const struct site_stack *stack = site_stack(site);
+  if (!stack) return;
+  if (!modules_only) print(out, "stack %s", title);
+  for (uint32_t i = 0; i < stack->count; i++) {
+    int index = modules_find(stack->pc[i] - 1, stack->epoch);
+    const struct module *module = index < 0 ? NULL : modules_get(index);
+    if (!modules_only && module) print(out, " %lx@%d", (unsigned long)stack->pc[i], index);
+    else if (!modules_only) print(out, " %lx@-", (unsigned long)stack->pc[i]);
+    else if (module)
+      print(out, "module %d %lx %lx %lx - %s\n", index, (unsigned long)module->lo, (unsigned long)module->hi,
+            (unsigned long)module->bias, module->path ? module->path : "?");
+  }
+  if (!modules_only) print(out, "\n");
+}
+
+/* Through the gleaner command, for names; where no sites are recorded the line says it all. */
+static bool misuse_draw(const struct misuse_finding *found, const char *title, uint32_t site) {
+  int record = os_process_memory_file();
+  if (record < 0) return false;
+  char program[4096];
+  struct printer out;
+  os_process_path(program, sizeof program);
+  print_open(&out, record);
+  print(&out, RECORD_MAGIC "\nkind misuse\npid %d\nprogram %s\nmessage %s\n", (int)getpid(), program, found->line);
+  misuse_stack(&out, title, site, true);
+  misuse_stack(&out, "allocated_by", found->allocated_by, true);
+  misuse_stack(&out, title, site, false);
+  misuse_stack(&out, "allocated_by", found->allocated_by, false);
+  print(&out, "end\n");
+  bool drawn = print_flush(&out) && leak_report_draw(record, leak_report_stderr(), "misuse");
+  close(record);
+  return drawn;
+}
+
+void misuse_pointer(enum misuse_call call, void *p, const struct site_start *start) {
+  static const char *const titles[] = {"freed_by", "reallocated_by", "asked_by"};
+  struct misuse_finding found;
+  int saved = errno;
+  misuse_examine(&found, call, (uintptr_t)p);
+  uint32_t site = birth_records() ? site_capture(start) : 0;
+  if (!birth_records() || !misuse_draw(&found, titles[call], site))
+    print_fd(leak_report_stderr(), "gleaner: %s\n", found.line);
+  if (birth_options.misuse == MISUSE_ABORT) abort();
+  errno = saved;
+}

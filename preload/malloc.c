@@ -29,7 +29,12 @@ PUBLIC void free(void *p) {
 PUBLIC void cfree(void *p) { hook_free(p); }
 PUBLIC void free_sized(void *p, size_t size) { (void)size, free(p); }
 PUBLIC void free_aligned_sized(void *p, size_t align, size_t size) { (void)align, (void)size, free(p); }
-PUBLIC void *calloc(size_t count, size_t size) { return hook_calloc(count, size); }
+
+PUBLIC void *calloc(size_t count, size_t size) {
+  void *p = hook_try_calloc(count, size);
+  return likely(p) ? p : hook_calloc(count, size);
+}
+
 PUBLIC void *realloc(void *old, size_t size) { return hook_realloc(old, size); }
 PUBLIC void *reallocarray(void *old, size_t count, size_t size) { return hook_reallocarray(old, count, size); }
 PUBLIC void *aligned_alloc(size_t align, size_t size) { return hook_aligned_alloc(align, size); }

@@ -9,12 +9,22 @@
 
 #include "heap/cache.h"
 
+#include <string.h>
+
 /* The fast paths, inline in the public names. They do nothing in a mode that records allocations. */
 
 /* A slot for size bytes from this thread's free word, or NULL: then the slow path. Some 15 instructions. */
 static inline void *hook_try_malloc(size_t size) {
   if (unlikely(size > size_class_most)) return NULL;
   return cache_take(&cache_fast->bins[KIND_SCANNED][size_class_of(size)]);
+}
+
+/* The same, zeroed. Fresh memory is zero, but a slot is small enough to be zeroed without asking. */
+static inline void *hook_try_calloc(size_t count, size_t size) {
+  size_t bytes;
+  if (unlikely(__builtin_mul_overflow(count, size, &bytes))) return NULL;
+  void *p = hook_try_malloc(bytes);
+  return likely(p) ? memset(p, 0, bytes) : NULL;
 }
 
 /* Frees a live slot of a block of this thread's. False: nothing was done, take the slow path. */

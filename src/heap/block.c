@@ -63,7 +63,7 @@ struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bo
   struct block *block = block_describe(class, notes);
   if (!block) return NULL;
   bool zero;
-  uint32_t at = runs_alloc(block->units, 1, &zero);
+  uint32_t at = runs_alloc(block->units, &zero);
   if (at == runs_none) {
     block->next = block_spare[class];
     block_spare[class] = block;
@@ -79,14 +79,17 @@ struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bo
   return block;
 }
 
-struct block *block_make_large(size_t size, size_t align, enum kind kind, bool *zero) {
+struct block *block_make_large(size_t size, size_t align, size_t room, enum kind kind, bool *zero) {
   struct block *block = block_describe(block_large, false);
   if (!block) return NULL;
   block->units = (uint32_t)(bits_align_up(size, block_unit) / block_unit);
   uint32_t align_units = align > block_unit ? (uint32_t)(align / block_unit) : 1;
-  /* The region's base is aligned to a unit only: find the first aligned unit by overshooting. */
-  uint32_t extra = align_units - 1;
-  uint32_t at = runs_alloc(block->units + extra, 1, zero);
+  /* The region's base is aligned to a unit only: find the first aligned unit by overshooting. Free space left behind the
+   * block is room to grow. */
+  uint32_t extra = align_units - 1 + (uint32_t)(room / block_unit);
+  uint32_t at = runs_alloc(block->units + extra, zero);
+  if (at == runs_none && extra != align_units - 1)
+    at = runs_alloc(block->units + (extra = align_units - 1), zero);
   if (at == runs_none) {
     block->next = block_spare[block_large];
     block_spare[block_large] = block;

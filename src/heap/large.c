@@ -12,12 +12,16 @@
 
 enum { large_move_from = 1024 * 1024 }; /* above this, moving page tables beats copying bytes */
 
-void *large_alloc(size_t size, size_t align, enum kind kind, bool *zero) {
+static void *large_make(size_t size, size_t align, size_t room, enum kind kind, bool *zero) {
   if (size > region.span || align > region.span) return NULL;
   heap_lock();
-  struct block *block = block_make_large(size, align, kind, zero);
+  struct block *block = block_make_large(size, align, room, kind, zero);
   heap_unlock();
   return block ? (void *)block->start : NULL;
+}
+
+void *large_alloc(size_t size, size_t align, enum kind kind, bool *zero) {
+  return large_make(size, align, 0, kind, zero);
 }
 
 bool large_free(struct block *block) {
@@ -44,8 +48,9 @@ void *large_resize(struct block *block, size_t size) {
   bool zero;
   void *old = (void *)block->start;
   size_t old_size = block->size;
-  /* Room to grow on: who grows once grows again. */
-  void *new = large_alloc(size, 1, (enum kind)block->kind, &zero);
+  /* Who grows once grows again. */
+  size_t room = size > old_size ? size : 0;
+  void *new = large_make(size, 1, room, (enum kind)block->kind, &zero);
   if (!new) return NULL;
   size_t keep = old_size < size ? old_size : size;
   size_t pages = bits_align_down(keep, os_page_size);

@@ -200,14 +200,13 @@ static bool runs_commit(size_t bytes) {
 }
 
 /* Fresh units at the end of what is used. In a sparse region a foreign mapping may be in the way: step over it. */
-static uint32_t runs_fresh(uint32_t units, uint32_t align) {
+static uint32_t runs_fresh(uint32_t units) {
   size_t used = atomic_load(&region.used);
   for (int attempt = 0; attempt < 64; attempt++) {
-    size_t at = bits_align_up(used, align);
+    size_t at = used;
     if (at + units > region.span / block_unit) return runs_none;
     if (runs_commit_tables(at + units) && runs_commit((at + units) * (size_t)block_unit)) {
       atomic_store(&region.used, at + units);
-      if (at > used) runs_link((uint32_t)used, (uint32_t)(at - used), false, 0);
       return (uint32_t)at;
     }
     if (!runs.sparse || runs.committed >= region.span) return runs_none;
@@ -219,22 +218,15 @@ static uint32_t runs_fresh(uint32_t units, uint32_t align) {
   return runs_none;
 }
 
-/* Cuts the wanted part out of a free run and links what is left. */
-static void runs_cut(uint32_t at, uint32_t want, uint32_t units, bool *zero) {
+/* Takes the front of a free run and links what is left. */
+static void runs_cut(uint32_t at, uint32_t units, bool *zero) {
   struct run run = runs.run[at];
   runs_unlink(at);
   *zero = !run.dirty;
-  if (want > at) runs_link(at, want - at, run.dirty, run.stamp);
-  uint32_t end = want + units, run_end = at + run.units;
-  if (run_end > end) runs_link(end, run_end - end, run.dirty, run.stamp);
+  if (run.units > units) runs_link(at + units, run.units - units, run.dirty, run.stamp);
 }
 
-static uint32_t runs_fit(uint32_t at, uint32_t units, uint32_t align) {
-  uint32_t want = (uint32_t)bits_align_up(at, align);
-  return want + units <= at + runs.run[at].units ? want : runs_none;
-}
-
-uint32_t runs_alloc(uint32_t units, uint32_t align, bool *zero) {
+uint32_t runs_alloc(uint32_t units, bool *zero) {
   unsigned list = runs_list(units);
   while (list < runs_lists) {
     uint64_t word = runs.nonempty[list / 64] >> list % 64;
@@ -245,15 +237,14 @@ uint32_t runs_alloc(uint32_t units, uint32_t align, bool *zero) {
     list += bits_lowest(word);
     int looked = 0; /* lists above 63 units hold several sizes; do not walk them far */
     for (uint32_t at = runs.first[list]; at != runs_none && looked < 32; at = runs.run[at].next, looked++) {
-      uint32_t want = runs_fit(at, units, align);
-      if (want == runs_none) continue;
-      runs_cut(at, want, units, zero);
-      return want;
+      if (runs.run[at].units < units) continue;
+      runs_cut(at, units, zero);
+      return at;
     }
     list++;
   }
   *zero = true;
-  return runs_fresh(units, align);
+  return runs_fresh(units);
 }
 
 bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero) {
@@ -261,7 +252,7 @@ bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero) {
   if (at > used || at >= runs.tables) return false;
   uint32_t have = at < used ? runs.run[at].units : 0;
   if (have >= units) {
-    runs_cut(at, at, units, zero);
+    runs_cut(at, units, zero);
     return true;
   }
   if (at + have != used) return false; /* a block stands behind it */
@@ -270,7 +261,7 @@ bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero) {
   if (runs.sparse && end * (size_t)block_unit > runs.committed) return false;
   if (!runs_commit_tables(end) || !runs_commit(end * block_unit)) return false;
   *zero = true;
-  if (have) runs_cut(at, at, have, zero);
+  if (have) runs_cut(at, have, zero);
   atomic_store(&region.used, end);
   return true;
 }

@@ -13,9 +13,8 @@ enum { runs_none = UINT32_MAX };
 /* Reserves the region and its tables. 0 or an errno value. */
 int runs_init(void);
 
-/* A run of so many units whose first is a multiple of align_units: committed memory. *zero: all its bytes are 0.
- * runs_none when memory is refused. */
-uint32_t runs_alloc(uint32_t units, uint32_t align_units, bool *zero);
+/* A run of so many units: committed memory. *zero: all its bytes are 0. runs_none when memory is refused. */
+uint32_t runs_alloc(uint32_t units, bool *zero);
 
 /* Takes the units [at, at + units) when they are free, or fresh: for growth in place. */
 bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero);

@@ -42,11 +42,11 @@ STRESS = bool(os.environ.get("GLEANER_TEST_STRESS"))
 class Expectation:
     def __init__(self, text, where):
         text, _, self.sentence = (part.strip() for part in text.partition(" -- "))
-        self.where = where
-        self.processes = [self.process(part.split()) for part in text.split(" & ")]
-        self.words = [word for process in self.processes for word in process.pop("words")]
-        name = self.words.pop(0)
+        name, _, text = text.partition(" ")
         self.name, *self.arguments = name.split("+")
+        self.where = where
+        self.processes = [self.process(part.split()) for part in f" {text} ".split(" & ")]
+        self.words = [word for process in self.processes for word in process.pop("words")]
 
     @staticmethod
     def process(tokens):

@@ -176,15 +176,18 @@ static bool runs_commit_tables(size_t units) {
 
 /* Makes [from, to) of the region writable; in a sparse region this is where the address space is taken. */
 static int runs_commit_range(size_t from, size_t to) {
-  if (runs.sparse) {
-    int error = os_memory_reserve_at((void *)(region.base + from), to - from);
-    if (error) return error;
-  }
-  return os_memory_commit((void *)(region.base + from), to - from);
+  void *at = (void *)(region.base + from);
+  if (!runs.sparse) return os_memory_commit(at, to - from);
+  int error = os_memory_reserve_at(at, to - from);
+  if (error) return error;
+  error = os_memory_commit(at, to - from);
+  if (error) os_memory_unmap(at, to - from);
+  return error;
 }
 
-static bool runs_commit(size_t bytes) {
-  if (bytes <= runs.committed) return true;
+/* Commits from runs.committed on up to at least bytes from the start. 0 or an errno value. */
+static int runs_commit(size_t bytes) {
+  if (bytes <= runs.committed) return 0;
   size_t need = bytes - runs.committed, ahead = runs.committed / 8;
   if (ahead < runs_commit_least) ahead = runs_commit_least;
   if (ahead > runs_commit_most) ahead = runs_commit_most;
@@ -192,28 +195,32 @@ static bool runs_commit(size_t bytes) {
   if (runs.committed >= runs_huge_from) size = bits_align_up(runs.committed + size, runs_huge) - runs.committed;
   if (size > region.span - runs.committed) size = region.span - runs.committed;
   int error = runs_commit_range(runs.committed, runs.committed + size);
-  if (error == ENOMEM && size > need) error = runs_commit_range(runs.committed, runs.committed + (size = need));
-  if (error) return false;
+  if (error && size > need) error = runs_commit_range(runs.committed, runs.committed + (size = need));
+  if (error) return error;
   if (runs.committed >= runs_huge_from) os_memory_huge((void *)(region.base + runs.committed), size);
   runs.committed += size;
-  return true;
+  return 0;
 }
 
-/* Fresh units at the end of what is used. In a sparse region a foreign mapping may be in the way: step over it. */
+/* Fresh units at the end of what is used. In a sparse region a foreign mapping may be in the way: step over it; the units
+ * between belong to nobody. */
 static uint32_t runs_fresh(uint32_t units) {
-  size_t used = atomic_load(&region.used);
-  for (int attempt = 0; attempt < 64; attempt++) {
-    size_t at = used;
-    if (at + units > region.span / block_unit) return runs_none;
-    if (runs_commit_tables(at + units) && runs_commit((at + units) * (size_t)block_unit)) {
-      atomic_store(&region.used, at + units);
+  enum { steps = 24 }; /* each twice as long as the last */
+  for (int step = 0; step < steps; step++) {
+    size_t at = atomic_load(&region.used), end = at + units;
+    if (end > region.span / block_unit || !runs_commit_tables(end)) return runs_none;
+    int error = runs_commit(end * (size_t)block_unit);
+    if (!error) {
+      atomic_store(&region.used, end);
       return (uint32_t)at;
     }
-    if (!runs.sparse || runs.committed >= region.span) return runs_none;
-    if (attempt > 4 && runs_limit() != SIZE_MAX && units < 16) return runs_none; /* it is the limit, not a neighbour */
-    used = bits_align_up(runs.committed + 1, (size_t)block_unit << attempt / 4) / block_unit + units;
-    runs.committed = used * (size_t)block_unit;
-    if (runs.committed >= region.span) return runs_none;
+    if (!runs.sparse || error != EEXIST) return runs_none;
+    size_t next = runs.committed / block_unit + ((size_t)1 << step);
+    if (next >= region.span / block_unit || !runs_commit_tables(next)) return runs_none;
+    size_t left = runs.committed / block_unit - at;
+    if (left) runs_link((uint32_t)at, (uint32_t)left, false, 0);
+    runs.committed = next * block_unit;
+    atomic_store(&region.used, next);
   }
   return runs_none;
 }
@@ -259,7 +266,7 @@ bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero) {
   size_t end = (size_t)at + units;
   if (end > region.span / block_unit) return false;
   if (runs.sparse && end * (size_t)block_unit > runs.committed) return false;
-  if (!runs_commit_tables(end) || !runs_commit(end * block_unit)) return false;
+  if (!runs_commit_tables(end) || runs_commit(end * block_unit) != 0) return false;
   *zero = true;
   if (have) runs_cut(at, have, zero);
   atomic_store(&region.used, end);

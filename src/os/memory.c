@@ -77,22 +77,32 @@ bool os_memory_own_find(uintptr_t address, uintptr_t *lo, uintptr_t *hi) {
   return os_memory_own_next(address, lo, hi) && *lo <= address;
 }
 
-static void *memory_mmap(void *at, size_t size, int prot, int flags) {
+/* 0 and the address, or an errno value. */
+static int memory_mmap_at(void *at, size_t size, int prot, int flags, void **out) {
   int saved = errno;
   void *p = mmap(at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  int error = p == MAP_FAILED ? errno : 0;
+  if (!error && !memory_own_enter((uintptr_t)p, size)) {
+    munmap(p, size);
+    error = ENOMEM;
+  }
   errno = saved;
-  if (p == MAP_FAILED) return NULL;
-  if (memory_own_enter((uintptr_t)p, size)) return p;
-  munmap(p, size);
-  return NULL;
+  *out = error ? NULL : p;
+  return error;
+}
+
+static void *memory_mmap(void *at, size_t size, int prot, int flags) {
+  void *p;
+  memory_mmap_at(at, size, prot, flags, &p);
+  return p;
 }
 
 void *os_memory_reserve(size_t size) { return memory_mmap(NULL, size, PROT_NONE, MAP_NORESERVE); }
 
 int os_memory_reserve_at(void *address, size_t size) {
-  void *p = memory_mmap(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
-  if (p == address) return 0;
-  if (!p) return ENOMEM; /* or EEXIST: the caller tries elsewhere for both */
+  void *p;
+  int error = memory_mmap_at(address, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE, &p);
+  if (error || p == address) return error;
   os_memory_unmap(p, size); /* a kernel before 4.17 took the address for a hint */
   return EEXIST;
 }

@@ -24,10 +24,13 @@ definite and indirect default to 0 0, and the totals must be exact. Words:
     needs=FLAG   a CPU flag without which the scenario is skipped
     heavy        not under stress
     noisy        the program's own output is not compared
+
+Arguments: [--only=NAME,...] [--twin=PROGRAM, not stripped] [--under=COMMAND that runs a command] PROGRAM SOURCE...
 """
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -162,9 +165,12 @@ class Run:
         gleaner = [self.options.gleaner, "leaks"] + ([] if via in ("line", "silent", "text") else ["--format=json"])
         if via in ("file", "relative"):
             gleaner.append("--report=" + (".." if via == "relative" else self.directory) + "/report.%p")
-        pid, got, gout, gerr, trouble = run(gleaner + expected.all("opt") + command, env, work)
+        under = shlex.split(self.options.under or "")
+        pid, got, gout, gerr, trouble = run(under + gleaner + expected.all("opt") + command, env, work)
         if trouble:
             return self.blame(trouble)
+        if under:  # a debugger: what it says, and its status, are its own
+            return self.files(None, work)
         if got != wanted:
             self.blame(f"exit status {got} instead of {wanted}")
         if "noisy" not in expected.words and gout != out:
@@ -204,6 +210,8 @@ class Run:
         count = int(self.expected.one("reports", len(self.expected.processes)))
         if len(texts) != count:
             return self.blame(f"{len(texts)} reports instead of {count}: {sorted(texts)}")
+        if self.options.under:
+            pid = next(iter(texts), None)
         found = {}
         for who, text in texts.items():
             try:
@@ -306,11 +314,15 @@ class Run:
 
 class Options:
     def __init__(self, arguments):
-        self.twin = self.only = None
+        self.twin = self.only = self.under = None
         self.gleaner = os.path.join(os.path.abspath(os.environ.get("top_builddir", ".")), "gleaner")
         while arguments and arguments[0].startswith("--"):
             name, value = arguments.pop(0)[2:].split("=", 1)
-            setattr(self, name, value.split(",") if name == "only" else os.path.abspath(value))
+            if name == "only":
+                value = value.split(",")
+            elif name != "under":
+                value = os.path.abspath(value)
+            setattr(self, name, value)
         self.program = os.path.abspath(arguments.pop(0))
         self.sources = arguments
 

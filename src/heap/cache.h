@@ -22,7 +22,8 @@ struct bin {
   uint16_t class, kind;
   struct block *block;
   struct block *ready;
-  uint64_t padding[2];
+  uint32_t blocks_made; /* on fresh memory */
+  uint32_t padding[3];
 };
 
 struct cache {

@@ -16,7 +16,8 @@ void heap_lock(void);
 void heap_unlock(void);
 
 /* Blocks (block.c). NULL when memory is refused. room: bytes that should be free behind a large block, to grow into. */
-struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes);
+/* *zero: its slots were never written. */
+struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes, bool *zero);
 struct block *block_make_large(size_t size, size_t align, size_t room, enum kind kind, bool *zero);
 /* Grows or shrinks a large block where it stands. *zero: what was added reads as zero. False when there is no room. */
 bool block_resize_large(struct block *block, size_t size, bool *zero);

@@ -14,6 +14,9 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -126,6 +129,14 @@ int os_memory_purge(void *address, size_t size) {
 void os_memory_huge(void *address, size_t size) {
   int saved = errno;
   madvise(address, size, MADV_HUGEPAGE);
+  errno = saved;
+}
+
+void os_memory_populate(void *address, size_t size) {
+  static _Atomic bool refused;
+  int saved = errno;
+  if (atomic_load_explicit(&refused, memory_order_relaxed)) return;
+  if (madvise(address, size, MADV_POPULATE_WRITE) != 0 && errno == EINVAL) atomic_store(&refused, true);
   errno = saved;
 }
 

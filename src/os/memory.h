@@ -26,6 +26,8 @@ int os_memory_commit(void *address, size_t size);
 int os_memory_purge(void *address, size_t size);
 /* Asks for huge pages. Only advice. */
 void os_memory_huge(void *address, size_t size);
+/* Has the kernel provide the pages now, in one call instead of a fault each. Only advice; needs Linux 5.14. */
+void os_memory_populate(void *address, size_t size);
 /* Moves the pages of [from, from+size) over the committed range at to, whose old contents are lost; from is
  * left committed and zero. */
 int os_memory_move(void *from, void *to, size_t size);

@@ -33,8 +33,9 @@ static void test_size_classes(void) {
   OK(aligned, "every alignment up to 32 KiB has a class for every size");
   OK(size_class_bytes(size_class_count - 1) == size_class_most, "the last class is 32 KiB");
   for (unsigned class = 0; class < size_class_count; class++) {
+    bool zero;
     heap_lock();
-    struct block *block = block_make(class, KIND_SCANNED, NULL, false);
+    struct block *block = block_make(class, KIND_SCANNED, NULL, false, &zero);
     heap_unlock();
     for (size_t offset = 0; offset < (size_t)block->units * block_unit; offset++)
       exact = exact && block_slot(block, block->start + offset) == offset / block->slot_size;

@@ -138,7 +138,7 @@ static void text_doubts(FILE *out, const struct model *model) {
 }
 
 static void text_misuse(FILE *out, const struct model *model) {
-  fputs("== gleaner: ", out);
+  fputs("gleaner: ", out);
   text_put(out, *model->message ? model->message : "memory was misused");
   fputs(" in ", out);
   text_put(out, model->program);

@@ -76,7 +76,7 @@ static void test_doubts(void) {
 
 static void test_misuse(void) {
   char *text = draw("kind misuse\nmessage double free of 0x10\nstack freed_by 10@-\nstack allocated_by 20@-\nend\n", false, false);
-  OK(has(text, "== gleaner: double free of 0x10 in /bin/prog (pid 7)\n  freed by\n    #0   0x10 (in no module)\n"
+  OK(has(text, "gleaner: double free of 0x10 in /bin/prog (pid 7)\n  freed by\n    #0   0x10 (in no module)\n"
                "  allocated by\n    #0   0x20 (in no module)\n"),
      "a misuse has its message and its stacks");
 }

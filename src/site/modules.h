@@ -2,7 +2,8 @@
  * Every module that was ever seen, so that a stack can be named after its module was closed.
  *
  * The epoch counts dlclose calls that unloaded something. A stack records the epoch in which it was captured; a module
- * the span of epochs in which it was loaded. */
+ * the span of epochs in which it was loaded. A module that takes the addresses of another, of whose end nobody told
+ * us (the C library closes modules of its own), begins a new epoch as well. */
 #ifndef GLEANER_MODULES_H
 #define GLEANER_MODULES_H
 
@@ -16,11 +17,16 @@ struct module {
   uint32_t first, last; /* epochs in which it was loaded; last is UINT32_MAX while it is */
 };
 
-uint32_t modules_epoch(void);
+extern _Atomic uint32_t modules_now;
+
+static inline uint32_t modules_epoch(void) { return atomic_load_explicit(&modules_now, memory_order_acquire); }
 
 /* Around dlclose: before, note all that is loaded; after, see what is gone. Both may take the loader's lock. */
 void modules_before_close(void);
 void modules_after_close(void);
+
+/* Enters the module that holds the address now, if it is new. Takes no lock of the loader. */
+void modules_see(uintptr_t address);
 
 /* The index, from 0, of the module that held the address in the epoch; -1 when it is unknown. Enters a module that is
  * loaded now and was not yet seen. */

@@ -47,6 +47,17 @@ struct site_registers {
   uintptr_t saved[6]; /* rbx rbp r12 r13 r14 r15, in this order on x86-64 */
 };
 
+/* The registers as they are at this point of the function it is used in; pc is an interrupted address. */
+static inline __attribute__((always_inline)) void site_here(struct site_registers *out) {
+  __asm__ volatile("movq %%rbx, %c1(%0)\n\tmovq %%rbp, %c1+8(%0)\n\tmovq %%r12, %c1+16(%0)\n\t"
+                   "movq %%r13, %c1+24(%0)\n\tmovq %%r14, %c1+32(%0)\n\tmovq %%r15, %c1+40(%0)\n\t"
+                   "movq %%rsp, %c2(%0)\n\tleaq 1f(%%rip), %%rax\n1:\tmovq %%rax, %c3(%0)"
+                   :
+                   : "r"(out), "i"(offsetof(struct site_registers, saved)), "i"(offsetof(struct site_registers, sp)),
+                     "i"(offsetof(struct site_registers, pc))
+                   : "rax", "memory");
+}
+
 /* Unwinds the calling thread's stack to the outermost active call of one of the functions that begin at functions[0 ..
  * count) and gives the registers as its caller had them. False when none is active or the stack cannot be unwound.
  * This is how a report finds what was alive when exit was called. */

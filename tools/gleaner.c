@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The gleaner command: reads its command line and hands over to launch.c or draw.c. Everything it knows of the options it
- * knows from the one table. */
+ * The gleaner command: reads its command line and hands over to launch.c or draw.c. Everything it knows of
+ * the options it knows from the one table. */
 #include "config.h"
 
 #include "command.h"
@@ -144,7 +144,9 @@ static int command_draw(struct options *options, char **argv) {
   return draw(options, STDIN_FILENO, "the record");
 }
 
-static int command_printed(void) { return fflush(stdout) == 0 && !ferror(stdout) ? status_good : status_failed; }
+static int command_printed(void) {
+  return fflush(stdout) == 0 && !ferror(stdout) ? status_good : status_failed;
+}
 
 int main(int argc, char **argv) {
   static struct options options;
@@ -156,7 +158,8 @@ int main(int argc, char **argv) {
   if (strcmp(command, "--draw-record") == 0) return command_draw(&options, argv + 2);
   if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) return command_help(), command_printed();
   if (strcmp(command, "--version") == 0) return puts("gleaner " PACKAGE_VERSION), command_printed();
-  if (*command) command_say("unknown command '%s'; the commands are leaks, run, report, --help and --version", command);
+  if (*command)
+    command_say("unknown command '%s'; the commands are leaks, run, report, --help and --version", command);
   else command_say("no command is given; the commands are leaks, run, report, --help and --version");
   return status_usage;
 }

@@ -27,8 +27,8 @@ static bool launch_own_path(char *buffer) {
   return true;
 }
 
-/* In a build tree the library lies beside the command; installed, where configure said, or where it lies when the whole
- * tree was moved. */
+/* In a build tree the library lies beside the command; installed, where configure said, or where it lies when
+ * the whole tree was moved. */
 static char *launch_find_library(const char *own) {
   static const char *const places[] = {"/" LAUNCH_LIBRARY, "/../lib/" PACKAGE "/" LAUNCH_LIBRARY};
   char *copy = strdup(own), *directory = copy && *own ? dirname(copy) : NULL, *path = NULL;
@@ -94,7 +94,8 @@ static bool launch_is_loader(const char *path) {
   return is;
 }
 
-/* Why nothing can be preloaded into the file; NULL when something can be, or when that is not ours to judge (a script). */
+/* Why nothing can be preloaded into the file; NULL when something can be, or when that is not ours to judge
+ * (a script). */
 static const char *launch_obstacle(const char *path) {
   Elf64_Ehdr elf;
   struct stat st;

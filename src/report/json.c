@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The report as JSON, for programs. The members are a promise: they are described in gleaner(1), more may be added,
- * none goes. What is unknown is null. */
+ * The report as JSON, for programs. The members are a promise: they are described in gleaner(1), more may be
+ * added, none goes. What is unknown is null. */
 #include "config.h"
 
 #include "report/writer.h"
@@ -10,10 +10,11 @@
 
 /* The length of the valid UTF-8 sequence at text (RFC 3629: shortest form, no surrogates), or 0. */
 static int json_utf8(const unsigned char *text) {
-  static const struct { unsigned char lo, hi, second_lo, second_hi, length; } forms[] = {
-      {0x01, 0x7f, 0, 0, 1},          {0xc2, 0xdf, 0x80, 0xbf, 2},    {0xe0, 0xe0, 0xa0, 0xbf, 3},
-      {0xe1, 0xec, 0x80, 0xbf, 3},    {0xed, 0xed, 0x80, 0x9f, 3},    {0xee, 0xef, 0x80, 0xbf, 3},
-      {0xf0, 0xf0, 0x90, 0xbf, 4},    {0xf1, 0xf3, 0x80, 0xbf, 4},    {0xf4, 0xf4, 0x80, 0x8f, 4}};
+  static const struct {
+    unsigned char lo, hi, second_lo, second_hi, length;
+  } forms[] = {{0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+               {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+               {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
   for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
     if (text[0] < forms[i].lo || text[0] > forms[i].hi) continue;
     if (forms[i].length > 1 && (text[1] < forms[i].second_lo || text[1] > forms[i].second_hi)) return 0;
@@ -87,8 +88,10 @@ static void json_leak(FILE *out, const struct model *model, const struct model_l
 }
 
 static void json_search(FILE *out, const struct model_search *s) {
-  fprintf(out, ",\n\"search\":{\"objects\":%" PRIu64 ",\"root_bytes\":%" PRIu64 ",\"threads\":%" PRIu64
-               ",\"not_stopped\":%" PRIu64 ",\"stop_ns\":%" PRIu64 ",\"roots_ns\":%" PRIu64 ",\"classify_ns\":%" PRIu64 "}",
+  fprintf(out,
+          ",\n\"search\":{\"objects\":%" PRIu64 ",\"root_bytes\":%" PRIu64 ",\"threads\":%" PRIu64
+          ",\"not_stopped\":%" PRIu64 ",\"stop_ns\":%" PRIu64 ",\"roots_ns\":%" PRIu64
+          ",\"classify_ns\":%" PRIu64 "}",
           s->objects, s->root_bytes, s->threads, s->not_stopped, s->stop_ns, s->roots_ns, s->classify_ns);
 }
 

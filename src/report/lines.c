@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Files, lines and inlined calls from DWARF. Knows nothing of frames, modules or records.
  *
- * libdw finds a unit by .debug_aranges, which clang does not write, and a function by walking its whole unit each time.
- * Both are indexed here instead, once: units when a file is opened, functions when a unit is first asked for. */
+ * libdw finds a unit by .debug_aranges, which clang does not write, and a function by walking its whole unit
+ * each time. Both are indexed here instead, once: units when a file is opened, functions when a unit is first
+ * asked for. */
 #include "config.h"
 
 #ifdef HAVE_LIBDW
@@ -52,7 +53,8 @@ static void lines_add_unit(struct lines *lines, Dwarf_Die *die) {
   lines->units[index].die = *die;
   Dwarf_Addr base, lo, hi;
   for (ptrdiff_t at = 0; (at = dwarf_ranges(die, at, &base, &lo, &hi)) > 0;) {
-    lines->ranges = model_grow(lines->ranges, &lines->range_room, lines->range_count + 1, sizeof *lines->ranges);
+    lines->ranges =
+        model_grow(lines->ranges, &lines->range_room, lines->range_count + 1, sizeof *lines->ranges);
     lines->ranges[lines->range_count++] = (struct lines_range){lo, hi, index};
   }
 }
@@ -94,7 +96,8 @@ static void lines_index_functions(struct lines_unit *unit, Dwarf_Die *parent, in
   if (depth > 16 || dwarf_child(parent, &child) != 0) return;
   do {
     int tag = dwarf_tag(&child);
-    if (tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type || tag == DW_TAG_module)
+    if (tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type ||
+        tag == DW_TAG_module)
       lines_index_functions(unit, &child, depth + 1);
     if (tag != DW_TAG_subprogram) continue;
     Dwarf_Addr base, lo, hi;

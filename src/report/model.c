@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Breaks rule 11 (a lower layer ends the process): nothing can be drawn without memory, and no caller could help. */
+/* Breaks rule 11 (a lower layer ends the process): nothing can be drawn without memory, and no caller could
+ * help. */
 static _Noreturn void model_no_memory(void) {
   fputs("gleaner: out of memory while drawing the report\n", stderr);
   exit(1);

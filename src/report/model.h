@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The report model: what one record told, ready to be drawn. Grouping and order are decided here; names are filled in
- * by symbols.c, suppressions by suppress.c. It knows nothing of files, formats or the running program.
+ * The report model: what one record told, ready to be drawn. Grouping and order are decided here; names are
+ * filled in by symbols.c, suppressions by suppress.c. It knows nothing of files, formats or the running
+ * program.
  *
  * Everything that a model points to lives until the process ends: the tool draws one report and exits. */
 #ifndef GLEANER_MODEL_H
@@ -10,21 +11,22 @@
 
 enum model_kind { MODEL_DEFINITE, MODEL_INDIRECT, MODEL_REACHABLE, model_kinds };
 
-/* What a frame is called. Where functions were inlined, the chain of callers leads to the function that has the frame. */
+/* What a frame is called. Where functions were inlined, the chain of callers leads to the function that has
+ * the frame. */
 struct symbol {
-  const char *function;        /* demangled; NULL: unknown */
-  const char *file;            /* with its directory; NULL: unknown */
-  const char *file_shown;      /* the end of file, without the directory that the compiler ran in */
-  int line;                    /* 0: unknown */
-  const struct symbol *caller; /* NULL: this is the function that has the frame; else it was inlined into caller */
+  const char *function;   /* demangled; NULL: unknown */
+  const char *file;       /* with its directory; NULL: unknown */
+  const char *file_shown; /* the end of file, without the directory that the compiler ran in */
+  int line;               /* 0: unknown */
+  const struct symbol *caller; /* what the function was inlined into; NULL: it has the frame itself */
 };
 
 struct model_module {
-  bool known;            /* the record told of it */
+  bool known; /* the record told of it */
   uint64_t lo, hi, bias;
-  const char *path;      /* never NULL */
-  const char *build_id;  /* hex; NULL: none */
-  int same;              /* the first module of the same path and build id: one file, loaded twice */
+  const char *path;     /* never NULL */
+  const char *build_id; /* hex; NULL: none */
+  int same;             /* the first module of the same path and build id: one file, loaded twice */
 };
 
 struct model_frame {
@@ -61,16 +63,16 @@ struct model_search {
 };
 
 struct model {
-  bool misuse;           /* a misuse, not leaks */
+  bool misuse; /* a misuse, not leaks */
   long pid;
-  const char *program;   /* never NULL */
-  const char *message;   /* misuse; never NULL */
+  const char *program; /* never NULL */
+  const char *message; /* misuse; never NULL */
   bool totals_told;
   struct model_count totals[model_kinds]; /* without what is suppressed */
   struct model_count suppressed;
   struct model_search search;
-  bool complete;         /* the record had its end */
-  size_t bad_lines;      /* lines that could not be read */
+  bool complete;    /* the record had its end */
+  size_t bad_lines; /* lines that could not be read */
   size_t module_count, frame_count, leak_count, stack_count;
   size_t module_room, frame_room, leak_room, stack_room;
   struct model_module *modules;
@@ -98,9 +100,9 @@ uint64_t model_offset(const struct model *model, const struct model_frame *frame
 /* NULL when the module is unknown. */
 const struct model_module *model_module_of(const struct model *model, const struct model_frame *frame);
 
-/* Makes one leak of those that have the same kind, cycle flag and stack (by module and offset, so that a library that
- * was loaded twice counts once), and puts them in order: definite, indirect, reachable; the largest first. Totals that
- * the record did not tell are added up. */
+/* Makes one leak of those that have the same kind, cycle flag and stack (by module and offset, so that a
+ * library that was loaded twice counts once), and puts them in order: definite, indirect, reachable; the
+ * largest first. Totals that the record did not tell are added up. */
 void model_group(struct model *model);
 
 /* Is there anything definitely or indirectly lost that is not suppressed? */

@@ -66,8 +66,8 @@ const char *names_find(const struct names *names, GElf_Addr address) {
     if (names->symbols[middle].lo <= address) low = middle + 1;
     else high = middle;
   }
-  /* The last that begins before the address and covers it. Functions hardly nest (in hand-written assembly): look a
-   * little to the left. */
+  /* The last that begins before the address and covers it. Functions hardly nest (in hand-written assembly):
+   * look a little to the left. */
   for (size_t i = low, tries = 0; i-- > 0 && tries < 16; tries++) {
     const struct names_symbol *symbol = &names->symbols[i];
     if (address < symbol->hi || (symbol->hi == symbol->lo && tries == 0)) return symbol->name;

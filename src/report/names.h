@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The symbol tables of one file (.symtab, .dynsym, .gnu_debugdata, as libdwfl joins them), sorted once: libdwfl itself
- * goes through the whole table for each address. */
+ * The symbol tables of one file (.symtab, .dynsym, .gnu_debugdata, as libdwfl joins them), sorted once:
+ * libdwfl itself goes through the whole table for each address. */
 #ifndef GLEANER_NAMES_H
 #define GLEANER_NAMES_H
 

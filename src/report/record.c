@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Reads a record (the form is in record.h) into a model. Input may be cut off or corrupted: what can be read is kept,
- * what cannot is counted, and nothing that stands in it can make the reader fail. */
+ * Reads a record (the form is in record.h) into a model. Input may be cut off or corrupted: what can be read
+ * is kept, what cannot is counted, and nothing that stands in it can make the reader fail. */
 #include "config.h"
 
 #include "report/reader.h"
@@ -41,9 +41,11 @@ static bool record_digits(const char *text, size_t length, unsigned base, uint64
   if (base == 16 && length > 2 && text[0] == '0' && text[1] == 'x') text += 2, length -= 2;
   if (length == 0) return false;
   for (size_t i = 0; i < length; i++) {
-    unsigned digit = text[i] >= '0' && text[i] <= '9' ? (unsigned)(text[i] - '0')
-                     : text[i] >= 'a' && text[i] <= 'f' ? (unsigned)(text[i] - 'a' + 10) : 16;
-    if (digit >= base || __builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, digit, &n)) return false;
+    unsigned digit = text[i] >= '0' && text[i] <= '9'   ? (unsigned)(text[i] - '0')
+                     : text[i] >= 'a' && text[i] <= 'f' ? (unsigned)(text[i] - 'a' + 10)
+                                                        : 16;
+    if (digit >= base || __builtin_mul_overflow(n, base, &n) || __builtin_add_overflow(n, digit, &n))
+      return false;
   }
   *out = n;
   return true;

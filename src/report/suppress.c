@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* pattern, from its first byte, against text from its first byte; up to the end of text when tied. Going back to the
- * last star only is enough, so that no pattern is slow. */
+/* pattern, from its first byte, against text from its first byte; up to the end of text when tied. Going back
+ * to the last star only is enough, so that no pattern is slow. */
 static bool suppress_glob(const char *pattern, size_t length, const char *text, bool tied) {
   const char *end = pattern + length, *star = NULL, *resume = NULL;
   for (;;) {
@@ -67,7 +67,8 @@ bool suppress_read(struct suppressions *s, const char *path, void (*complain)(co
   char *line = NULL;
   size_t room = 0;
   errno = 0;
-  for (size_t number = 1; getline(&line, &room, file) >= 0; number++) suppress_line(s, path, number, line, complain);
+  for (size_t number = 1; getline(&line, &room, file) >= 0; number++)
+    suppress_line(s, path, number, line, complain);
   bool good = !ferror(file);
   int saved = errno;
   free(line);
@@ -86,7 +87,8 @@ static bool suppress_names(const char *pattern, const struct model *model, const
   return false;
 }
 
-static bool suppress_covers(const struct suppressions *s, const struct model *model, const struct model_leak *leak) {
+static bool suppress_covers(const struct suppressions *s, const struct model *model,
+                            const struct model_leak *leak) {
   for (size_t i = 0; i < leak->stack.count; i++)
     for (size_t p = 0; p < s->count; p++)
       if (suppress_names(s->patterns[p], model, &model->frames[leak->stack.first + i])) return true;

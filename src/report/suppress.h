@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Suppressions, in LeakSanitizer's form: lines of "leak:PATTERN", comments after #. A pattern is found anywhere in a
- * function's, file's or module's name; ^ ties it to the beginning, $ to the end, * stands for anything. */
+ * Suppressions, in LeakSanitizer's form: lines of "leak:PATTERN", comments after #. A pattern is found
+ * anywhere in a function's, file's or module's name; ^ ties it to the beginning, $ to the end, * stands for
+ * anything. */
 #ifndef GLEANER_SUPPRESS_H
 #define GLEANER_SUPPRESS_H
 
@@ -13,12 +14,12 @@ struct suppressions {
 
 bool suppress_match(const char *pattern, const char *text);
 
-/* Reads a file. Calls complain for each bad line with one line that names it (without a newline), and goes on. False
- * when the file cannot be read; errno tells why. */
+/* Reads a file. Calls complain for each bad line with one line that names it (without a newline), and goes
+ * on. False when the file cannot be read; errno tells why. */
 bool suppress_read(struct suppressions *suppressions, const char *path, void (*complain)(const char *line));
 
-/* Marks the leaks that a pattern names by any frame, and moves their sizes from the totals to model->suppressed. The
- * frames must have been named. */
+/* Marks the leaks that a pattern names by any frame, and moves their sizes from the totals to
+ * model->suppressed. The frames must have been named. */
 void suppress_apply(const struct suppressions *suppressions, struct model *model);
 
 #endif

@@ -22,8 +22,8 @@ void symbols_name(struct model *model) { (void)model; }
 #include <string.h>
 #include <unistd.h>
 
-/* One file, opened when the first frame in it is named. One Dwfl each: a closed library's addresses may have been given
- * to another. */
+/* One file, opened when the first frame in it is named. One Dwfl each: a closed library's addresses may have
+ * been given to another. */
 struct symbols_file {
   bool opened;
   Dwfl_Module *module; /* NULL: the file is gone, or is not the one that ran */
@@ -71,7 +71,8 @@ static bool symbols_build_id_fits(Dwfl_Module *module, const char *wanted) {
 }
 
 static bool symbols_try(struct symbols_file *file, const char *path, const char *build_id) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* never wait for a fifo that took a library's place */
+  int fd =
+      open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* never wait for a fifo that took a library's place */
   if (fd < 0) return false;
   Dwfl *dwfl = dwfl_begin(&symbols_callbacks);
   if (!dwfl) return close(fd), false;
@@ -134,7 +135,8 @@ static const struct symbol *symbols_look_up(struct symbols_file *file, uint64_t 
   if (!symbol && !name) return NULL;
   if (!symbol) symbol = model_alloc(sizeof *symbol);
   struct symbol *outer = symbol;
-  for (; outer->caller; outer = (struct symbol *)outer->caller) outer->function = symbols_plain(outer->function);
+  for (; outer->caller; outer = (struct symbol *)outer->caller)
+    outer->function = symbols_plain(outer->function);
   outer->function = symbols_plain(name ? name : outer->function);
   return symbol->function || symbol->file ? symbol : NULL;
 }

@@ -96,15 +96,19 @@ static void text_leak(FILE *out, const struct model *model, const struct model_l
   static const char *const kinds[] = {"definitely lost", "indirectly lost", "still reachable"};
   text_size(out, &leak->size);
   fprintf(out, " %s %s%s, allocated at\n", leak->size.count == 1 ? "is" : "are", kinds[leak->kind],
-          !leak->cycle ? "" : leak->size.count == 1 ? " (the entry of a cycle)" : " (each the entry of a cycle)");
+          !leak->cycle            ? ""
+          : leak->size.count == 1 ? " (the entry of a cycle)"
+                                  : " (each the entry of a cycle)");
   text_stack(out, model, &leak->stack);
   fputc('\n', out);
 }
 
 /* The totals, right-aligned under each other. */
 static void text_totals(FILE *out, const struct model *model) {
-  static const char *const names[] = {"definitely lost:", "indirectly lost:", "still reachable:", "suppressed:"};
-  const struct model_count *totals[] = {&model->totals[0], &model->totals[1], &model->totals[2], &model->suppressed};
+  static const char *const names[] = {
+      "definitely lost:", "indirectly lost:", "still reachable:", "suppressed:"};
+  const struct model_count *totals[] = {&model->totals[0], &model->totals[1], &model->totals[2],
+                                        &model->suppressed};
   int bytes_width = 0, count_width = 0, lines = model->suppressed.count ? 4 : 3;
   char buffer[text_number_size], other[text_number_size];
   for (int i = 0; i < lines; i++) {
@@ -122,7 +126,8 @@ static void text_search(FILE *out, const struct model *model) {
   const struct model_search *s = &model->search;
   char objects[text_number_size], roots[text_number_size];
   uint64_t us = (s->stop_ns + s->roots_ns + s->classify_ns) / 1000;
-  fprintf(out, "searched %s blocks from %s bytes of roots and %" PRIu64 " thread%s in %" PRIu64 ".%03" PRIu64 " ms",
+  fprintf(out,
+          "searched %s blocks from %s bytes of roots and %" PRIu64 " thread%s in %" PRIu64 ".%03" PRIu64 " ms",
           text_number(objects, s->objects), text_number(roots, s->root_bytes), s->threads,
           s->threads == 1 ? "" : "s", us / 1000, us % 1000);
 }
@@ -133,8 +138,9 @@ static void text_doubts(FILE *out, const struct model *model) {
     fprintf(out, "== %" PRIu64 " thread%s could not be stopped: what only they point to is listed as lost\n",
             model->search.not_stopped, model->search.not_stopped == 1 ? "" : "s");
   if (!model->complete) fputs("== the record is cut off: there may be more\n", out);
-  if (model->bad_lines) fprintf(out, "== %zu line%s of the record could not be read\n", model->bad_lines,
-                                model->bad_lines == 1 ? "" : "s");
+  if (model->bad_lines)
+    fprintf(out, "== %zu line%s of the record could not be read\n", model->bad_lines,
+            model->bad_lines == 1 ? "" : "s");
 }
 
 static void text_misuse(FILE *out, const struct model *model) {

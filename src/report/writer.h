@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The writers: one function for each format. The model is grouped, named and suppressed by then; a writer decides
- * nothing but the form. */
+ * The writers: one function for each format. The model is grouped, named and suppressed by then; a writer
+ * decides nothing but the form. */
 #ifndef GLEANER_WRITER_H
 #define GLEANER_WRITER_H
 

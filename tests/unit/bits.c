@@ -5,12 +5,14 @@
 #include "tap.h"
 
 int main(void) {
-  OK(bits_align_up(0, 8) == 0 && bits_align_up(1, 8) == 8 && bits_align_up(8, 8) == 8, "aligning up goes to the next multiple");
+  OK(bits_align_up(0, 8) == 0 && bits_align_up(1, 8) == 8 && bits_align_up(8, 8) == 8,
+     "aligning up goes to the next multiple");
   OK(bits_align_down(7, 8) == 0 && bits_align_down(16, 8) == 16, "aligning down goes to the multiple before");
   OK(!bits_is_power_of_two(0) && bits_is_power_of_two(1) && !bits_is_power_of_two(6) &&
          bits_is_power_of_two((uintptr_t)1 << 63),
      "0 is no power of two, 1 and the top bit are");
-  OK(bits_lowest(12) == 2 && bits_highest(12) == 3 && bits_highest(~(uint64_t)0) == 63, "the lowest and highest set bits");
+  OK(bits_lowest(12) == 2 && bits_highest(12) == 3 && bits_highest(~(uint64_t)0) == 63,
+     "the lowest and highest set bits");
   OK(bits_count(0) == 0 && bits_count(0xff0) == 8, "set bits are counted");
   OK(bits_power_of_two_up(0) == 1 && bits_power_of_two_up(1) == 1 && bits_power_of_two_up(5) == 8 &&
          bits_power_of_two_up((uintptr_t)1 << 63) == (uintptr_t)1 << 63,

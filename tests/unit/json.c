@@ -42,14 +42,17 @@ static bool has(const char *text, const char *part) {
 
 /* Does Python agree that it is JSON? (Checked when the machine has one.) */
 static bool valid(const char *text) {
-  FILE *python = popen("command -v python3 >/dev/null || exec cat >/dev/null; python3 -m json.tool >/dev/null", "w");
+  FILE *python =
+      popen("command -v python3 >/dev/null || exec cat >/dev/null; python3 -m json.tool >/dev/null", "w");
   fputs(text, python);
   return pclose(python) == 0;
 }
 
 static void test_members(void) {
-  char *text = draw("program /bin/prog\nmodule 0 1000 9000 1000 abcd /lib/libx.so\ntotals 2 20 1 1 3 30\n"
-                    "leak definite 2 20 1 1234@0 77@-\nleak indirect 1 1 0\nleak reachable 3 30 0 1500@0\nend\n", false);
+  char *text =
+      draw("program /bin/prog\nmodule 0 1000 9000 1000 abcd /lib/libx.so\ntotals 2 20 1 1 3 30\n"
+           "leak definite 2 20 1 1234@0 77@-\nleak indirect 1 1 0\nleak reachable 3 30 0 1500@0\nend\n",
+           false);
   OK(has(text, "{\"version\":1,\"pid\":7,\"program\":\"/bin/prog\","), "version, pid and program");
   OK(has(text, "\"totals\":{\"definite\":{\"count\":2,\"bytes\":20},\"indirect\":{\"count\":1,\"bytes\":1},"
                "\"reachable\":{\"count\":3,\"bytes\":30}}"),
@@ -58,8 +61,10 @@ static void test_members(void) {
   OK(has(text, "{\"address\":\"0x1234\",\"module\":\"/lib/libx.so\",\"build_id\":\"abcd\",\"offset\":\"0x234\","
                "\"function\":null,\"file\":null,\"line\":null,\"inlined\":false}"),
      "a frame of which only the module is known");
-  OK(has(text, "{\"address\":\"0x77\",\"module\":null,\"build_id\":null,\"offset\":null,"), "a frame of no module");
-  OK(has(text, "\"kind\":\"indirect\",\"count\":1,\"bytes\":1,\"cycle\":false,\"frames\":[]}"), "a leak without frames");
+  OK(has(text, "{\"address\":\"0x77\",\"module\":null,\"build_id\":null,\"offset\":null,"),
+     "a frame of no module");
+  OK(has(text, "\"kind\":\"indirect\",\"count\":1,\"bytes\":1,\"cycle\":false,\"frames\":[]}"),
+     "a leak without frames");
   OK(!strstr(text, "\"kind\":\"reachable\""), "what is reachable is not listed");
   OK(text[strlen(text) - 1] == '\n' && valid(text), "it is JSON, and ends with a newline");
   OK(has(draw("leak reachable 3 30 0\nend\n", true), "\"kind\":\"reachable\""), "unless it is asked for");
@@ -85,8 +90,10 @@ static void test_symbols(void) {
 }
 
 static void test_strings(void) {
-  OK(has(draw("program a\"b\\\\c\\n\td\033\nend\n", false), "\"program\":\"a\\\"b\\\\c\\n\\u0009d\\u001b\""), "escapes");
-  OK(has(draw("program \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\nend\n", false), "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"),
+  OK(has(draw("program a\"b\\\\c\\n\td\033\nend\n", false), "\"program\":\"a\\\"b\\\\c\\n\\u0009d\\u001b\""),
+     "escapes");
+  OK(has(draw("program \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\nend\n", false),
+         "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"),
      "UTF-8 stays");
   OK(has(draw("program a\xff\xc3(\xed\xa0\x80\xc0\xaf\xf5z\xe2\x82\nend\n", false),
          "\"program\":\"a\\ufffd\\ufffd(\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffdz\\ufffd\\ufffd\""),
@@ -95,7 +102,8 @@ static void test_strings(void) {
 
 static void test_misuse(void) {
   char *text = draw("kind misuse\nmessage double free\nstack freed_by 10@-\nend\n", false);
-  OK(has(text, "\"misuse\":{\"message\":\"double free\",\"stacks\":[{\"title\":\"freed by\",\"frames\":[{") && valid(text),
+  OK(has(text, "\"misuse\":{\"message\":\"double free\",\"stacks\":[{\"title\":\"freed by\",\"frames\":[{") &&
+         valid(text),
      "a misuse is a member of its own");
 }
 

@@ -9,9 +9,11 @@
 #include <stdarg.h>
 #include <string.h>
 
-static struct model_module *add_module(struct model *m, size_t index, const char *path, const char *id, uint64_t bias) {
+static struct model_module *add_module(struct model *m, size_t index, const char *path, const char *id,
+                                       uint64_t bias) {
   struct model_module *module = model_module_at(m, index);
-  *module = (struct model_module){.known = true, .path = path, .build_id = id, .bias = bias, .lo = bias, .hi = bias + 0x10000};
+  *module = (struct model_module){
+      .known = true, .path = path, .build_id = id, .bias = bias, .lo = bias, .hi = bias + 0x10000};
   return module;
 }
 
@@ -25,7 +27,8 @@ static void add_leak(struct model *m, enum model_kind kind, bool cycle, uint64_t
     stack.count++;
   }
   va_end(frames);
-  *model_add_leak(m) = (struct model_leak){.kind = kind, .cycle = cycle, .size = {count, bytes}, .stack = stack};
+  *model_add_leak(m) =
+      (struct model_leak){.kind = kind, .cycle = cycle, .size = {count, bytes}, .stack = stack};
 }
 
 static void test_groups(void) {
@@ -53,7 +56,8 @@ static void test_groups(void) {
   }
   OK(merged == 1, "a library that was loaded twice is one file");
   OK(other == 1, "a file of another build is another");
-  OK(m.totals[MODEL_DEFINITE].count == 175 && m.totals[MODEL_INDIRECT].bytes == 160, "totals that were not told are added up");
+  OK(m.totals[MODEL_DEFINITE].count == 175 && m.totals[MODEL_INDIRECT].bytes == 160,
+     "totals that were not told are added up");
 }
 
 static void test_order(void) {
@@ -69,7 +73,8 @@ static void test_order(void) {
   static const uint64_t expected[] = {5, 6, 4, 3, 2, 1};
   bool good = m.leak_count == 6;
   for (size_t i = 0; i < 6 && good; i++) good = m.frames[m.leaks[i].stack.first].address == expected[i];
-  OK(good, "definite before indirect before reachable; the most bytes first, then the most blocks, then by stack");
+  OK(good,
+     "definite before indirect before reachable; the most bytes first, then the most blocks, then by stack");
 }
 
 static void test_lost(void) {

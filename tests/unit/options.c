@@ -49,7 +49,8 @@ static void test_bad(struct options *o) {
   OK(parse(o, "max-frames=12x") == 1 && parse(o, "max-frames=") == 1 && parse(o, "max-frames=-1") == 1 &&
          parse(o, "max-frames=99999999999999999999") == 1,
      "what is no number is refused");
-  OK(parse(o, "max-frames") == 1 && parse(o, "report") == 1 && parse(o, "report=") == 1, "a missing value is refused");
+  OK(parse(o, "max-frames") == 1 && parse(o, "report") == 1 && parse(o, "report=") == 1,
+     "a missing value is refused");
   OK(parse(o, "verbose=2") == 1 && parse(o, "verbose=yes") == 1, "a flag is 0 or 1");
   OK(parse(o, "a=1:b=2:mode=leaks") == 2 && lines == 2 && o->mode == MODE_LEAKS, "each bad part is told once");
   OK(!strchr(said, '\n'), "a complaint is one line");
@@ -65,7 +66,8 @@ static void test_table(void) {
   for (size_t i = 0; i < options_count; i++) {
     const struct option_row *row = &options_table[i];
     good = good && row->name && row->help && row->help[strlen(row->help) - 1] != '.' &&
-           (row->type == OPTION_FLAG) == (row->argument == NULL) && (row->type == OPTION_CHOICE) == (row->choices != NULL);
+           (row->type == OPTION_FLAG) == (row->argument == NULL) &&
+           (row->type == OPTION_CHOICE) == (row->choices != NULL);
   }
   OK(good, "every row has a name, a help without a full stop, and what its type needs");
 }
@@ -85,6 +87,7 @@ int main(void) {
     text[length ? length - 1 : 0] = '\0';
     parse(&o, text);
   }
-  OK(o.max_frames >= 1 && o.max_frames <= options_max_frames, "20,000 random texts leave the options in their ranges");
+  OK(o.max_frames >= 1 && o.max_frames <= options_max_frames,
+     "20,000 random texts leave the options in their ranges");
   return tap_end();
 }

@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 /* Ours and printf's must agree wherever both know the format. */
-#define SAME(format, ...)                                                                                    \
-  do {                                                                                                       \
-    char ours[256], theirs[256];                                                                             \
-    size_t length = print_buffer(ours, sizeof ours, format, __VA_ARGS__);                                    \
-    snprintf(theirs, sizeof theirs, format, __VA_ARGS__);                                                    \
-    OK(strcmp(ours, theirs) == 0 && length == strlen(theirs), "%s prints as printf does", #format);          \
+#define SAME(format, ...)                                                                                      \
+  do {                                                                                                         \
+    char ours[256], theirs[256];                                                                               \
+    size_t length = print_buffer(ours, sizeof ours, format, __VA_ARGS__);                                      \
+    snprintf(theirs, sizeof theirs, format, __VA_ARGS__);                                                      \
+    OK(strcmp(ours, theirs) == 0 && length == strlen(theirs), "%s prints as printf does", #format);            \
   } while (0)
 
 static void test_streams(void) {

@@ -9,19 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char whole[] =
-    "gleaner-record 1\n"
-    "kind leaks\n"
-    "pid 4242\n"
-    "program /opt/a b\\\\c\\nd\n"
-    "totals 3 300 2 20 1 1\n"
-    "search 6 4096 2 1 10 20 30\n"
-    "module 0 555500000000 555500010000 555500000000 0123456789abcdef /opt/a b\n"
-    "module 3 7f0000000000 7f0000100000 7f0000000000 - /lib/libx.so\n"
-    "leak definite 3 300 1 555500001234@0 7f0000000010@3\n"
-    "leak indirect 2 20 0\n"
-    "leak reachable 1 1 0 1234@- 7f0000000020@9\n"
-    "end\n";
+static const char whole[] = "gleaner-record 1\n"
+                            "kind leaks\n"
+                            "pid 4242\n"
+                            "program /opt/a b\\\\c\\nd\n"
+                            "totals 3 300 2 20 1 1\n"
+                            "search 6 4096 2 1 10 20 30\n"
+                            "module 0 555500000000 555500010000 555500000000 0123456789abcdef /opt/a b\n"
+                            "module 3 7f0000000000 7f0000100000 7f0000000000 - /lib/libx.so\n"
+                            "leak definite 3 300 1 555500001234@0 7f0000000010@3\n"
+                            "leak indirect 2 20 0\n"
+                            "leak reachable 1 1 0 1234@- 7f0000000020@9\n"
+                            "end\n";
 
 static bool parse(struct model *model, const char *text) {
   model_init(model);
@@ -33,14 +32,17 @@ static void test_whole(void) {
   OK(parse(&m, whole) && m.complete && m.bad_lines == 0, "a whole record is read without complaint");
   OK(!m.misuse && m.pid == 4242 && strcmp(m.program, "/opt/a b\\c\nd") == 0, "the program's name is unescaped");
   OK(m.totals_told && m.totals[MODEL_DEFINITE].bytes == 300 && m.totals[MODEL_REACHABLE].count == 1, "totals");
-  OK(m.search.told && m.search.objects == 6 && m.search.not_stopped == 1 && m.search.classify_ns == 30, "the search");
+  OK(m.search.told && m.search.objects == 6 && m.search.not_stopped == 1 && m.search.classify_ns == 30,
+     "the search");
   OK(m.module_count == 4 && m.modules[0].known && !m.modules[1].known && m.modules[3].known,
      "modules are kept under the index that the record gives them");
   OK(strcmp(m.modules[0].path, "/opt/a b") == 0 && strcmp(m.modules[0].build_id, "0123456789abcdef") == 0,
      "a path may have blanks");
   OK(m.modules[3].build_id == NULL, "a module may have no build id");
-  OK(m.leak_count == 3 && m.leaks[0].cycle && m.leaks[0].size.count == 3 && m.leaks[0].size.bytes == 300, "leaks");
-  OK(m.leaks[0].stack.count == 2 && model_offset(&m, &m.frames[0]) == 0x1234 && m.frames[1].module == 3, "frames");
+  OK(m.leak_count == 3 && m.leaks[0].cycle && m.leaks[0].size.count == 3 && m.leaks[0].size.bytes == 300,
+     "leaks");
+  OK(m.leaks[0].stack.count == 2 && model_offset(&m, &m.frames[0]) == 0x1234 && m.frames[1].module == 3,
+     "frames");
   OK(m.leaks[1].stack.count == 0, "a leak without a frame is a leak");
   OK(m.leaks[2].stack.count == 2 && model_module_of(&m, &m.frames[2]) == NULL &&
          model_module_of(&m, &m.frames[3]) == NULL,
@@ -59,12 +61,14 @@ static void test_misuse(void) {
 
 static void test_damaged(void) {
   struct model m;
-  OK(!parse(&m, "") && !parse(&m, "hello\n") && !parse(&m, "gleaner-record 2\n") && !parse(&m, "gleaner-record 1"),
+  OK(!parse(&m, "") && !parse(&m, "hello\n") && !parse(&m, "gleaner-record 2\n") &&
+         !parse(&m, "gleaner-record 1"),
      "what does not begin as a record is none");
   OK(parse(&m, "gleaner-record 1\n") && !m.complete, "a record without an end is incomplete");
   OK(parse(&m, "gleaner-record 1\nleak definite 1 10 0 10@- 2") && m.leak_count == 0 && m.bad_lines == 1,
      "a last line without its newline is not trusted");
-  OK(parse(&m, "gleaner-record 1\nfuture 7\nleak definite 1 10 0\nend\n") && m.leak_count == 1 && m.bad_lines == 1,
+  OK(parse(&m, "gleaner-record 1\nfuture 7\nleak definite 1 10 0\nend\n") && m.leak_count == 1 &&
+         m.bad_lines == 1,
      "an unknown line is counted and passed over");
   OK(parse(&m, "gleaner-record 1\nleak definite 2 30 0 10@- zz@1 20@-\nend\n") && m.leak_count == 1 &&
          m.leaks[0].size.bytes == 30 && m.leaks[0].stack.count == 1 && m.bad_lines == 1,
@@ -73,7 +77,8 @@ static void test_damaged(void) {
                "module 0 0 0 0 XYZ x\ntotals 1 2 3\npid -1\nleak lost 1 1 0\nend\n") &&
          m.bad_lines == 6 && m.leak_count == 0 && m.module_count == 0,
      "numbers that do not fit, and other nonsense, are refused");
-  OK(parse(&m, "gleaner-record 1\nend\nleak definite 1 1 0\n") && m.leak_count == 0, "nothing is read behind the end");
+  OK(parse(&m, "gleaner-record 1\nend\nleak definite 1 1 0\n") && m.leak_count == 0,
+     "nothing is read behind the end");
 }
 
 static void test_read(void) {

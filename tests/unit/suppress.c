@@ -25,9 +25,11 @@ static void test_match(void) {
   OK(suppress_match("it$", "make_it") && !suppress_match("it$", "it_is") && suppress_match("it$", "it_it"),
      "$ ties it to the end");
   OK(suppress_match("^it$", "it") && !suppress_match("^it$", "itit"), "both together are the whole name");
-  OK(suppress_match("a*c", "xxabbbcxx") && suppress_match("^a*c$", "ac") && !suppress_match("a*c", "ab"), "* is anything");
+  OK(suppress_match("a*c", "xxabbbcxx") && suppress_match("^a*c$", "ac") && !suppress_match("a*c", "ab"),
+     "* is anything");
   OK(suppress_match("^a*b*c$", "aXbYbZc") && !suppress_match("^a*b*c$", "aXcYb"), "several stars");
-  OK(suppress_match("*", "") && suppress_match("", "x") && suppress_match("^*$", "anything"), "a star alone is everything");
+  OK(suppress_match("*", "") && suppress_match("", "x") && suppress_match("^*$", "anything"),
+     "a star alone is everything");
   OK(suppress_match("a.c", "a.c") && !suppress_match("a.c", "abc"), "a dot is a dot");
   char text[4001];
   memset(text, 'a', 4000);
@@ -50,7 +52,8 @@ static struct suppressions read_text(const char *text, bool *good) {
 
 static void test_read(void) {
   bool good;
-  struct suppressions s = read_text("# comment\n\n  leak:one \nleak:^two$\r\nrace:three\nleak:\nleak:end", &good);
+  struct suppressions s =
+      read_text("# comment\n\n  leak:one \nleak:^two$\r\nrace:three\nleak:\nleak:end", &good);
   OK(good && s.count == 3 && strcmp(s.patterns[0], "one") == 0 && strcmp(s.patterns[1], "^two$") == 0 &&
          strcmp(s.patterns[2], "end") == 0,
      "comments, empty lines and blanks around a line are passed over");
@@ -61,13 +64,17 @@ static void test_read(void) {
 
 static void test_apply(void) {
   struct model m;
-  struct symbol inlined_into = {.function = "outer"}, inner = {.function = "inner", .file = "/src/in.c", .line = 1, .caller = &inlined_into};
+  struct symbol inlined_into = {.function = "outer"},
+                inner = {.function = "inner", .file = "/src/in.c", .line = 1, .caller = &inlined_into};
   model_init(&m);
   *model_module_at(&m, 0) = (struct model_module){.known = true, .path = "/lib/libold.so"};
   for (int i = 0; i < 4; i++) {
     model_add_frame(&m, 0x10 + (uint64_t)i, i == 1 ? 0 : -1);
-    *model_add_leak(&m) = (struct model_leak){.kind = i == 3 ? MODEL_REACHABLE : i == 2 ? MODEL_INDIRECT : MODEL_DEFINITE,
-                                              .size = {1, 10u << i}, .stack = {(size_t)i, 1}};
+    *model_add_leak(&m) = (struct model_leak){.kind = i == 3   ? MODEL_REACHABLE
+                                                      : i == 2 ? MODEL_INDIRECT
+                                                               : MODEL_DEFINITE,
+                                              .size = {1, 10u << i},
+                                              .stack = {(size_t)i, 1}};
   }
   m.frames[0].symbol = m.frames[2].symbol = m.frames[3].symbol = &inner;
   model_group(&m);

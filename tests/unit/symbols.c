@@ -13,12 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-__attribute__((noinline)) static uint64_t here(void) { return (uint64_t)(uintptr_t)__builtin_return_address(0); }
+__attribute__((noinline)) static uint64_t here(void) {
+  return (uint64_t)(uintptr_t)__builtin_return_address(0);
+}
 
 static int inlined_line, plain_line;
 
 __attribute__((always_inline)) static inline uint64_t inlined_function(void) {
-  uint64_t address = here(); inlined_line = __LINE__;
+  uint64_t address = here();
+  inlined_line = __LINE__;
   __asm__ volatile("" : "+r"(address)); /* no tail call */
   return address;
 }
@@ -30,7 +33,8 @@ __attribute__((noinline)) static uint64_t outer_function(void) {
 }
 
 __attribute__((noinline)) static uint64_t plain_function(void) {
-  uint64_t address = here(); plain_line = __LINE__;
+  uint64_t address = here();
+  plain_line = __LINE__;
   __asm__ volatile("" : "+r"(address));
   return address;
 }
@@ -112,11 +116,13 @@ static void test_lines(void) {
     tap_skip("lines and inlined calls", "this program has no debug information");
     return;
   }
-  OK(plain->line == plain_line && strstr(plain->file, "symbols.c"), "a call's file and line are found (%d)", plain->line);
+  OK(plain->line == plain_line && strstr(plain->file, "symbols.c"), "a call's file and line are found (%d)",
+     plain->line);
   OK(*plain->file == '/' && plain->file_shown >= plain->file, "the file has its directory");
   const struct symbol *inlined = name(model_of(outer_function()));
   OK(is(inlined, "inlined_function") && inlined->line == inlined_line, "the innermost is the inlined function");
-  OK(inlined && is(inlined->caller, "outer_function") && inlined->caller->line > inlined_line && !inlined->caller->caller,
+  OK(inlined && is(inlined->caller, "outer_function") && inlined->caller->line > inlined_line &&
+         !inlined->caller->caller,
      "and its caller has the line of the call");
 }
 
@@ -149,7 +155,8 @@ int main(void) {
   return tap_end();
 #endif
   OK(is(name(model_of(plain_function())), "plain_function"), "a static function of the program is named");
-  OK(is(name(model_of((uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "getenv") + 4)), "getenv"), "so is one of a library");
+  OK(is(name(model_of((uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "getenv") + 4)), "getenv"),
+     "so is one of a library");
   const struct symbol *work = name(model_of(mangled()));
   OK(dlopen("libstdc++.so.6", RTLD_NOW) ? is(work, "demo::work(int)") : is(work, "_ZN4demo4workEi"),
      "a C++ name is demangled where the machine can");

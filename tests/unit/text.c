@@ -35,25 +35,29 @@ static bool has(const char *text, const char *part) {
 }
 
 static void test_silence(void) {
-  static const char nothing[] = "totals 0 0 0 0 5 100\nsearch 5 4096 1 0 1000000 0 500000\nleak reachable 5 100 0 10@-\nend\n";
+  static const char nothing[] =
+      "totals 0 0 0 0 5 100\nsearch 5 4096 1 0 1000000 0 500000\nleak reachable 5 100 0 10@-\nend\n";
   OK(strcmp(draw(nothing, false, false), "") == 0, "nothing lost: nothing printed");
   char *line = draw(nothing, false, true);
   OK(has(line, "no memory was lost by /bin/prog (pid 7)") && has(line, "5 blocks") && has(line, "1.500 ms"),
      "with verbose it is said what was searched");
   OK(strchr(line, '\n') == line + strlen(line) - 1, "in one line");
   line = draw(nothing, true, false);
-  OK(has(line, "100 bytes in 5 blocks are still reachable, allocated at\n"), "what is reachable is listed on request");
+  OK(has(line, "100 bytes in 5 blocks are still reachable, allocated at\n"),
+     "what is reachable is listed on request");
 }
 
 static void test_leaks(void) {
   char *text = draw("module 0 1000 9000 1000 abcd /lib/libx.so\ntotals 2 1234567 1 1 0 0\n"
-                    "leak indirect 1 1 0\nleak definite 2 1234567 1 1234@0 77@-\nend\n", false, false);
+                    "leak indirect 1 1 0\nleak definite 2 1234567 1 1234@0 77@-\nend\n",
+                    false, false);
   OK(has(text, "== gleaner: memory lost by /bin/prog (pid 7)\n"), "the program and its process are told");
   OK(has(text, "\n1,234,567 bytes in 2 blocks are definitely lost (each the entry of a cycle), allocated at\n"),
      "sizes are exact, and a cycle's entry is called so");
   OK(has(text, "\n1 byte in 1 block is indirectly lost, allocated at\n    (no stack is known)\n"),
      "one is not several, and a leak without a stack is listed");
-  OK(has(text, "    #0   /lib/libx.so+0x234 (build id abcd)\n"), "an unnamed frame has module, offset and build id");
+  OK(has(text, "    #0   /lib/libx.so+0x234 (build id abcd)\n"),
+     "an unnamed frame has module, offset and build id");
   OK(has(text, "    #1   0x77 (in no module)\n"), "or its address");
   OK(strstr(text, "1,234,567 bytes in 2") < strstr(text, "1 byte in 1"), "the largest comes first");
   const char *totals = strstr(text, "\n== definitely lost: 1,234,567 bytes in 2 blocks\n"
@@ -75,7 +79,9 @@ static void test_doubts(void) {
 }
 
 static void test_misuse(void) {
-  char *text = draw("kind misuse\nmessage double free of 0x10\nstack freed_by 10@-\nstack allocated_by 20@-\nend\n", false, false);
+  char *text =
+      draw("kind misuse\nmessage double free of 0x10\nstack freed_by 10@-\nstack allocated_by 20@-\nend\n",
+           false, false);
   OK(has(text, "gleaner: double free of 0x10 in /bin/prog (pid 7)\n  freed by\n    #0   0x10 (in no module)\n"
                "  allocated by\n    #0   0x20 (in no module)\n"),
      "a misuse has its message and its stacks");

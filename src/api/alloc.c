@@ -62,7 +62,7 @@ static void *alloc_memory(const struct alloc_request *request, bool *zero) {
     class = size_class_aligned(request->size, request->align);
   *zero = false;
   if (class < size_class_count) return alloc_slot(class, request->kind);
-  return large_alloc(request->size, request->align, request->kind, zero);
+  return large_alloc(request->size ? request->size : 1, request->align, request->kind, zero);
 }
 
 void *alloc(const struct alloc_request *request, const struct site_start *start) {
@@ -176,7 +176,8 @@ static bool alloc_is_foreign(const void *p) {
   uintptr_t here = (uintptr_t)&module;
   if ((uintptr_t)p - region.base < region.span) return false;
   if ((uintptr_t)p - here + (4096 * 1024) < (uintptr_t)(8192 * 1024)) return false; /* about this stack */
-  return (uintptr_t)p % 16 == 0 && !os_module_at((uintptr_t)p, &module);
+  if ((uintptr_t)p % 16 != 0 || os_module_at((uintptr_t)p, &module)) return false;
+  return os_memory_is_readable((uintptr_t)p - 8); /* where libc keeps the size: else it would die of it */
 }
 
 static void *alloc_realloc(void *old, size_t size, const struct site_start *start) {

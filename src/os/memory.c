@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "base/lock.h"
+#include "os/call.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -204,4 +205,9 @@ void os_arena_fork_child(void) {
   if (!lock_is_held(&arena_lock)) return;
   lock_reset(&arena_lock);
   arena.at = arena.end = 0;
+}
+
+/* rt_sigprocmask reads the set before it finds that -1 is no way of using one: EINVAL, or EFAULT. */
+bool os_memory_is_readable(uintptr_t address) {
+  return os_call(SYS_rt_sigprocmask, -1, address, NULL, sizeof(uint64_t)) == -EINVAL;
 }

@@ -36,6 +36,10 @@ int os_memory_move(void *from, void *to, size_t size);
 void *os_memory_map(size_t size);
 void os_memory_unmap(void *address, size_t size);
 
+/* Whether the eight bytes at the address can be read. Any bits will do; one harmless system call, which no sandbox
+ * forbids. */
+bool os_memory_is_readable(uintptr_t address);
+
 /* Metadata: zeroed memory that is never given back, in pieces of any size. Takes LOCK_ARENA. NULL when refused. */
 void *os_arena_alloc(size_t size, size_t align);
 size_t os_arena_bytes(void);

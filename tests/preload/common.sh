@@ -5,6 +5,10 @@
 : "${top_builddir:?}" "${srcdir:?}"
 library=$top_builddir/libgleaner.so
 tool=$top_builddir/gleaner
+[ -r "$library" ] || {
+  echo "Bail out! $library is missing"
+  exit 99
+}
 work=$(mktemp -d "${TMPDIR:-/tmp}/gleaner.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT
 trap 'exit 99' HUP INT TERM

@@ -380,7 +380,9 @@ static void world_stack_bounds(struct world_stack *stack, const uintptr_t *word,
     if (word[i] == stack->tcb) stack->detached = true;
     if (i + 1 == words || word[i] == 0 || word[i] % os_page_size || word[i] >= stack->tcb) continue;
     uintptr_t top = word[i] + word[i + 1];
-    if (stack->lo == 0 && top >= stack->end && top - stack->end <= slack) stack->lo = word[i];
+    if (stack->lo || top < stack->end || top - stack->end > slack) continue;
+    stack->lo = word[i];
+    stack->guarded = i + 2 < words && word[i + 2] != 0; /* the size of the guard comes next */
   }
 }
 

@@ -48,6 +48,7 @@ struct world_stack {
   uintptr_t end;       /* of the descriptor, which begins at tcb */
   pid_t tid;           /* 0: ended, not joined or detached; below 0: joined */
   bool detached;
+  bool guarded;        /* the C library made the stack, with a guard page: nobody else can use it */
 };
 
 /* Reads a descriptor without trusting the address. False when there is none. */

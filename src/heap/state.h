@@ -25,6 +25,7 @@ enum {
   STATE_LEAK = 1 << 3,
   STATE_ENTRY = 1 << 4,
   STATE_CYCLE = 1 << 5, /* with ENTRY, during a leak search: the entry is reachable from itself */
+  STATE_LOST = 1 << 6,  /* during a leak search: reached from an entry */
   STATE_ABSENT = 1 << 7,
 };
 

@@ -9,7 +9,7 @@ cd "$work" || exit 1
 
 show() {
   printf '\n$ gleaner leaks %s\n' "$*"
-  "$tool" leaks "$@" </dev/null
+  "$tool" leaks "$@" </dev/null 2>&1
 }
 
 echo "Programs of this machine, as they are:"
@@ -36,13 +36,15 @@ static struct node *make_node(struct node *parent, int depth) {
 }
 
 int main(void) {
-  struct node *tree = make_node(NULL, 1);
-  tree = make_node(NULL, 2); /* the first tree is lost: three blocks that point to each other */
+  static struct node *tree;
+  tree = make_node(NULL, 1); /* lost: three blocks that point to each other */
+  tree = make_node(NULL, 2); /* kept */
   return tree == NULL;
 }
 END
-printf '\n\nA program that is built with -g, which loses a tree:\n\n$ cc -g tree.c -o tree'
+printf '\n\nA program with debug information, which loses a tree:\n\n$ cc -g tree.c -o tree'
 "${CC:-gcc}" -g tree.c -o tree || exit 1
 show ./tree
-printf '\nThe same as JSON:\n'
-show --format=json ./tree | cut -c 1-160
+printf '\nThe same for programs:\n'
+show --format=json --report=report.json ./tree
+cut -c 1-110 report.json

@@ -5,6 +5,7 @@
 #include "report/writer.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { text_number_size = 32 };
@@ -48,8 +49,8 @@ static void text_place(FILE *out, const struct model *model, const struct model_
   }
 }
 
-/* Nothing but the module is known: enough to look it up elsewhere. */
-static void text_unnamed(FILE *out, const struct model *model, const struct model_frame *frame) {
+/* Nothing but the module is known: enough to look it up elsewhere. The build id stands where a module is first met. */
+static void text_unnamed(FILE *out, const struct model *model, const struct model_frame *frame, bool *met) {
   const struct model_module *module = model_module_of(model, frame);
   if (!module) {
     fprintf(out, "0x%" PRIx64 " (in no module)", frame->address);
@@ -57,10 +58,11 @@ static void text_unnamed(FILE *out, const struct model *model, const struct mode
   }
   text_put(out, module->path);
   fprintf(out, "+0x%" PRIx64, model_offset(model, frame));
-  if (module->build_id) fprintf(out, " (build id %s)", module->build_id);
+  if (module->build_id && !met[module->same]) fprintf(out, " (build id %s)", module->build_id);
+  met[module->same] = true;
 }
 
-static void text_stack(FILE *out, const struct model *model, const struct model_stack *stack) {
+static void text_stack(FILE *out, const struct model *model, const struct model_stack *stack, bool *met) {
   enum { widest = 32 };
   int width = 0, number = 0;
   for (size_t i = 0; i < stack->count; i++)
@@ -71,7 +73,7 @@ static void text_stack(FILE *out, const struct model *model, const struct model_
     const struct symbol *symbol = frame->symbol;
     if (!symbol) {
       fprintf(out, "    #%-3d ", number++);
-      text_unnamed(out, model, frame);
+      text_unnamed(out, model, frame, met);
       fputc('\n', out);
     }
     for (; symbol; symbol = symbol->caller) {
@@ -92,14 +94,14 @@ static void text_size(FILE *out, const struct model_count *size) {
           text_number(count, size->count), size->count == 1 ? "" : "s");
 }
 
-static void text_leak(FILE *out, const struct model *model, const struct model_leak *leak) {
+static void text_leak(FILE *out, const struct model *model, const struct model_leak *leak, bool *met) {
   static const char *const kinds[] = {"definitely lost", "indirectly lost", "still reachable"};
   text_size(out, &leak->size);
   fprintf(out, " %s %s%s, allocated at\n", leak->size.count == 1 ? "is" : "are", kinds[leak->kind],
           !leak->cycle            ? ""
           : leak->size.count == 1 ? " (the entry of a cycle)"
                                   : " (each the entry of a cycle)");
-  text_stack(out, model, &leak->stack);
+  text_stack(out, model, &leak->stack, met);
   fputc('\n', out);
 }
 
@@ -144,6 +146,7 @@ static void text_doubts(FILE *out, const struct model *model) {
 }
 
 static void text_misuse(FILE *out, const struct model *model) {
+  bool *met = model_alloc(model->module_count);
   fputs("gleaner: ", out);
   text_put(out, *model->message ? model->message : "memory was misused");
   fputs(" in ", out);
@@ -153,9 +156,10 @@ static void text_misuse(FILE *out, const struct model *model) {
     fputs("  ", out);
     text_put(out, model->stacks[i].title);
     fputc('\n', out);
-    text_stack(out, model, &model->stacks[i].stack);
+    text_stack(out, model, &model->stacks[i].stack, met);
   }
   text_doubts(out, model);
+  free(met);
 }
 
 /* The one line of a program that lost nothing. */
@@ -189,11 +193,13 @@ void text_write(FILE *out, const struct model *model, const struct writer_option
   fprintf(out, "== gleaner: memory %s by ", lost ? "lost" : "kept");
   text_put(out, model->program);
   fprintf(out, " (pid %ld)\n\n", model->pid);
+  bool *met = model_alloc(model->module_count);
   for (size_t i = 0; i < model->leak_count; i++) {
     const struct model_leak *leak = &model->leaks[i];
     if (leak->suppressed || (leak->kind == MODEL_REACHABLE && !options->show_reachable)) continue;
-    text_leak(out, model, leak);
+    text_leak(out, model, leak, met);
   }
+  free(met);
   text_totals(out, model);
   if (options->verbose && model->search.told) {
     fputs("== ", out);

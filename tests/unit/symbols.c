@@ -20,8 +20,7 @@ __attribute__((noinline)) static uint64_t here(void) {
 static int inlined_line, plain_line;
 
 __attribute__((always_inline)) static inline uint64_t inlined_function(void) {
-  uint64_t address = here();
-  inlined_line = __LINE__;
+  uint64_t address = (inlined_line = __LINE__, here());
   __asm__ volatile("" : "+r"(address)); /* no tail call */
   return address;
 }
@@ -33,8 +32,7 @@ __attribute__((noinline)) static uint64_t outer_function(void) {
 }
 
 __attribute__((noinline)) static uint64_t plain_function(void) {
-  uint64_t address = here();
-  plain_line = __LINE__;
+  uint64_t address = (plain_line = __LINE__, here());
   __asm__ volatile("" : "+r"(address));
   return address;
 }

@@ -354,17 +354,12 @@ static bool mark_list_units(struct marker *m) {
 
 int mark_begin(const struct mark_options *options) {
   struct marker *m = &marker;
+  memset(m, 0, sizeof *m); /* what an earlier search left in the rings must not look like a root */
   m->base = region.base;
   m->limit = atomic_load(&region.used) << block_unit_shift;
   m->unaligned = options->unaligned;
   m->most_bytes = options->most_pending * sizeof(struct mark_span);
-  m->overflow = false;
-  m->stack = m->top = m->end = NULL;
-  m->state_head = m->state_tail = m->object_head = m->object_tail = 0;
-  m->guard = 0;
   if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(m->guard));
-  m->nholes = 0;
-  m->units = NULL;
   m->holes = os_memory_map(mark_holes_max * sizeof *m->holes);
   if (!m->holes || !mark_grow_slow(m) || !mark_list_units(m)) return ENOMEM;
   if (options->most_pending) m->end = m->stack + options->most_pending;

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ * The marker: what counts as a pointer, and that nothing reachable is missed, whatever the stack holds. */
+#include "config.h"
+
+#include "gc/mark.h"
+
+#include "gc_help.h"
+#include "tap.h"
+
+#include <sys/mman.h>
+
+static const struct mark_colour colour = {STATE_LIVE | STATE_MARK, STATE_LIVE, STATE_MARK};
+
+static size_t unmark(void) {
+  size_t marked = 0;
+  struct block *block;
+  for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
+    for (uint32_t slot = 0; slot < block->nslots; slot++) {
+      marked += block->state[slot] & STATE_MARK ? 1 : 0;
+      block->state[slot] &= (uint8_t)~STATE_MARK;
+    }
+  return marked;
+}
+
+/* How many objects one word leads to. */
+static size_t reach_with(uintptr_t word, const struct mark_options *options) {
+  heap_lock();
+  if (mark_begin(options) != 0) abort();
+  mark_use(colour);
+  mark_range((uintptr_t)&word, (uintptr_t)(&word + 1));
+  mark_end();
+  heap_unlock();
+  return unmark();
+}
+
+static size_t reach(uintptr_t word) {
+  struct mark_options options = {0};
+  return reach_with(word, &options);
+}
+
+static void test_words(void) {
+  uintptr_t a = help_alloc(48, KIND_SCANNED), b = help_alloc(48, KIND_SCANNED), c = help_alloc(48, KIND_POINTER_FREE);
+  OK(reach(~a) == 1, "a pointer to its start marks an object");
+  OK(reach(~a + 47) == 1, "so does one to its last byte");
+  OK(reach(~a + 48) <= 1 && *help_state(~a) == STATE_LIVE, "one past the end belongs to the next slot");
+  OK(reach(0) == 0 && reach(~(uintptr_t)0) == 0 && reach(region.base - 1) == 0, "other bits are harmless");
+  OK(reach(region.base + region.span) == 0 && reach(region.base + region.span - 1) == 0,
+     "and so are the ends of the region");
+  size_t none = 0;
+  for (uintptr_t tail = region.base; tail < region.base + block_unit; tail += 16) none += reach(tail) > 1;
+  OK(none == 0, "no address of the first block marks two objects");
+  help_link(a, 5, b);
+  OK(reach(~a) == 2, "the last word of an object is looked at");
+  help_link(c, 0, a);
+  OK(reach(~c) == 1, "a pointer-free object is marked but not looked into");
+  help_free(b);
+  OK(reach(~a) == 1, "a free slot is not marked");
+  help_free(a);
+  help_free(c);
+}
+
+static void test_unaligned(void) {
+  struct mark_options options = {.unaligned = true};
+  uintptr_t a = help_alloc(64, KIND_SCANNED), b = help_alloc(64, KIND_SCANNED);
+  uintptr_t big = help_alloc(1 << 17, KIND_SCANNED), target = ~b;
+  memcpy((char *)~a + 3, &target, sizeof target);
+  OK(reach(~a) == 1, "a pointer at an odd place is no pointer");
+  OK(reach_with(~a, &options) == 2, "unless the option says so");
+  memcpy((char *)~big + 4096 - 5, &target, sizeof target);
+  OK(reach_with(~big, &options) == 2, "also across the pieces in which a large object is looked at");
+  help_free(a);
+  help_free(b);
+  help_free(big);
+}
+
+static void test_large(void) {
+  size_t size = (size_t)64 << 20;
+  uintptr_t big = help_alloc(size, KIND_SCANNED), a = help_alloc(32, KIND_SCANNED), b = help_alloc(32, KIND_SCANNED);
+  struct block *block = region_find(~big);
+  OK(reach(~big + size - 1) == 1, "a pointer to the last byte of a large object marks it");
+  OK(reach(block->start + block->size) == 0, "one past its end does not");
+  help_link(big, size / 16, a);
+  help_link(big, size / 8 - 1, b);
+  OK(reach(~big) == 3, "a large object is looked at to its end, through pages never touched");
+  char *page = (char *)((~big + size / 2) & ~(uintptr_t)4095);
+  mprotect(page, 4096, PROT_NONE);
+  OK(reach(~big) == 3, "a page of it that nobody may read is read all the same");
+  mprotect(page, 4096, PROT_READ | PROT_WRITE);
+  uintptr_t small = help_alloc(20000, KIND_SCANNED);
+  help_link(small, 20000 / 8 - 1, a);
+  char *lo = (char *)(~small & ~(uintptr_t)4095), *hi = lo + 24 * 1024;
+  mprotect(lo, (size_t)(hi - lo), PROT_NONE);
+  OK(reach(~small) == 2, "and so is a small object on such pages");
+  mprotect(lo, (size_t)(hi - lo), PROT_READ | PROT_WRITE);
+  help_free(big);
+  help_free(small);
+  help_free(a);
+  help_free(b);
+}
+
+static void test_shapes(void) {
+  enum { many = 200000 };
+  uintptr_t *node = malloc(many * sizeof *node);
+  for (size_t i = 0; i < many; i++) node[i] = help_alloc(32, KIND_SCANNED);
+  for (size_t i = 0; i + 1 < many; i++) help_link(node[i], 0, node[i + 1]);
+  OK(reach(~node[0]) == many, "a list of %d is followed to its end", many);
+  struct mark_options tiny = {.most_pending = 4};
+  for (size_t i = 0; i < many; i++) {
+    help_link(node[i], 0, 2 * i + 1 < many ? node[2 * i + 1] : ~(uintptr_t)0);
+    help_link(node[i], 1, 2 * i + 2 < many ? node[2 * i + 2] : ~(uintptr_t)0);
+  }
+  OK(reach(~node[0]) == many, "so is a tree");
+  OK(reach_with(~node[0], &tiny) == many, "also with a stack for 4 objects");
+  uintptr_t wide = help_alloc(many * sizeof(uintptr_t), KIND_SCANNED);
+  for (size_t i = 0; i < many; i++) {
+    help_link(node[i], 0, ~(uintptr_t)0);
+    help_link(node[i], 1, node[i]);
+    help_link(wide, i, node[i]);
+  }
+  OK(reach(~wide) == many + 1, "and an array of pointers");
+  OK(reach_with(~wide, &tiny) == many + 1, "also with a stack for 4 objects");
+  for (size_t i = 0; i < many; i++) help_free(node[i]);
+  help_free(wide);
+  free(node);
+}
+
+static void test_mangled(void) {
+  struct mark_options options = {0};
+  uintptr_t a = help_alloc(32, KIND_SCANNED);
+  uint64_t guard, words[3] = {0, 0, 12345};
+  __asm__("mov %%fs:0x30, %0" : "=r"(guard));
+  words[1] = ((~a) ^ guard) << 17 | ((~a) ^ guard) >> 47;
+  heap_lock();
+  mark_begin(&options);
+  mark_use(colour);
+  mark_range((uintptr_t)words, (uintptr_t)(words + 3));
+  OK(*help_state(~a) == STATE_LIVE, "a pointer mangled by setjmp looks like none");
+  mark_mangled((uintptr_t)words, (uintptr_t)(words + 3));
+  OK(*help_state(~a) == (STATE_LIVE | STATE_MARK), "and is found when asked for");
+  mark_end();
+  heap_unlock();
+  unmark();
+  help_free(a);
+}
+
+/* Random graphs against a search of their own. */
+static void test_random(void) {
+  enum { nodes = 300, edges = 3, rounds = 200 };
+  static const size_t sizes[] = {32, 48, 100, 500, 3000, 40000};
+  uint64_t seed = tap_seed();
+  uintptr_t node[nodes];
+  for (int i = 0; i < nodes; i++) node[i] = help_alloc(sizes[tap_random(&seed) % 6], KIND_SCANNED);
+  bool good = true;
+  for (int round = 0; round < rounds && good; round++) {
+    int to[nodes][edges], todo[nodes], n = 1, done = 0;
+    bool seen[nodes] = {false};
+    for (int i = 0; i < nodes; i++)
+      for (int e = 0; e < edges; e++) {
+        to[i][e] = tap_random(&seed) % 5 < 2 ? (int)(tap_random(&seed) % nodes) : -1;
+        help_link(node[i], (size_t)e, to[i][e] < 0 ? ~(uintptr_t)0 : node[to[i][e]] - tap_random(&seed) % 32);
+      }
+    todo[0] = 0;
+    seen[0] = true;
+    for (; done < n; done++)
+      for (int e = 0; e < edges; e++) {
+        int next = to[todo[done]][e];
+        if (next < 0 || seen[next]) continue;
+        seen[next] = true;
+        todo[n++] = next;
+      }
+    struct mark_options options = {.most_pending = round % 2 ? 3 : 0, .unaligned = round % 7 == 0};
+    good = reach_with(~node[0], &options) == (size_t)n;
+  }
+  OK(good, "%d random graphs are marked exactly", rounds);
+}
+
+int main(void) {
+  help_init();
+  test_words();
+  test_unaligned();
+  test_large();
+  test_shapes();
+  test_mangled();
+  test_random();
+  return tap_end();
+}

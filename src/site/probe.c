@@ -100,6 +100,56 @@ static int probe_find_header(struct dl_phdr_info *info, size_t size, void *arg) 
   return 0;
 }
 
+static uint64_t probe_leb(const uint8_t **p) {
+  uint64_t value = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    uint8_t byte = *(*p)++;
+    if (shift < 64) value |= (uint64_t)(byte & 0x7f) << shift;
+    if (!(byte & 0x80)) return value;
+  }
+}
+
+/* The operands of a call frame instruction: L a LEB128 number, B a block, digits bytes. */
+static const char *const probe_operands[64] = {
+    [0x00] = "", [0x01] = "4", [0x02] = "1", [0x03] = "2", [0x04] = "4", [0x05] = "LL", [0x06] = "L", [0x07] = "L",
+    [0x08] = "L", [0x09] = "LL", [0x0a] = "", [0x0b] = "", [0x0c] = "LL", [0x0d] = "L", [0x0e] = "L", [0x0f] = "B",
+    [0x10] = "LB", [0x11] = "LL", [0x12] = "LL", [0x13] = "L", [0x14] = "LL", [0x15] = "LL", [0x16] = "LB",
+    [0x2d] = "", [0x2e] = "L", [0x2f] = "LL",
+};
+
+/* True when the CFA is said in terms of register 0 (rax) at an offset in a procedure: libunwind takes that for no
+ * register, and an expression at address 0. Prologues by hand do so, and a signal may interrupt them. */
+static bool probe_by_rax(const uint8_t *entry, uint64_t offset) {
+  const uint8_t *end = entry + 4 + *(const uint32_t *)entry, *p = entry + 16; /* length, CIE, start, size */
+  uint64_t at = 0;
+  bool by_rax = false, kept[16] = {false};
+  unsigned depth = 0;
+  uint64_t augmentation = probe_leb(&p);
+  p += augmentation;
+  while (p < end && at <= offset) {
+    unsigned op = *p++;
+    if (op >> 6 == 1) at += op & 63;
+    if (op >> 6 == 2) probe_leb(&p);
+    if (op >> 6 != 0) continue;
+    if (!probe_operands[op]) return false;
+    uint64_t first = 0;
+    const uint8_t *start = p;
+    for (const char *kind = probe_operands[op]; *kind; kind++) {
+      uint64_t value = *kind == 'L' || *kind == 'B' ? probe_leb(&p) : 0;
+      if (kind == probe_operands[op]) first = value;
+      p += *kind == 'B' ? value : *kind == 'L' ? 0 : (uint64_t)(*kind - '0');
+    }
+    for (unsigned i = 0; op >= 2 && op <= 4 && start + i < p; i++) first |= (uint64_t)start[i] << (8 * i);
+    if (op >= 2 && op <= 4) at += first;
+    else if (op == 0x0c || op == 0x0d || op == 0x12) by_rax = first == 0;
+    else if (op == 0x0f) by_rax = false;
+    else if (op == 0x0a) kept[depth++ % 16] = by_rax;
+    else if (op == 0x0b) by_rax = kept[--depth % 16];
+    if (at > offset) break;
+  }
+  return by_rax;
+}
+
 /* Points probe_index at the last entry that begins at or below the address. The table is what every linker makes:
  * pairs of 32-bit offsets from the header, sorted. Another form is given to libunwind whole.
  *
@@ -127,7 +177,7 @@ bool probe_show(uintptr_t address) {
                                    header + (uintptr_t)(intptr_t)table[low - 1].entry};
   probe_headers[1].p_vaddr = (uintptr_t)&probe_index;
   probe_headers[1].p_memsz = sizeof probe_index;
-  return true;
+  return !probe_by_rax((const uint8_t *)probe_index.entry, address - probe_index.start);
 }
 
 /* ---- the probe ---- */
@@ -197,8 +247,9 @@ static bool probe_step(struct probe_run *run, uintptr_t address, bool exact) {
   probe_set(&cursor, run);
   if (unw_get_proc_info(&cursor, &info) != UNW_ESUCCESS || !info.end_ip) return false;
   /* libunwind applies rows that begin below the address. For a return address, less one, that is all of them; where
-   * code was interrupted, the row that begins just there counts as well. */
-  if (exact && address + 1 < info.end_ip) {
+   * code was interrupted, the row that begins just there counts as well. So it does at the first byte of a function,
+   * which is where the return address of a signal frame, less one, lies: without any row libunwind crashes. */
+  if ((exact || address == info.start_ip) && address + 1 < info.end_ip) {
     run->at = address + 1;
     probe_set(&cursor, run);
   }

@@ -34,11 +34,12 @@ static char *launch_find_library(const char *own) {
   char *copy = strdup(own), *directory = copy && *own ? dirname(copy) : NULL, *path = NULL;
   for (size_t i = 0; directory && i < sizeof places / sizeof places[0]; i++) {
     if (asprintf(&path, "%s%s", directory, places[i]) < 0) path = NULL;
-    if (path && access(path, R_OK) == 0) {
-      free(copy);
-      return path;
-    }
+    char *real = path && access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
     free(path);
+    if (real) {
+      free(copy);
+      return real;
+    }
   }
   free(copy);
   return access(PKGLIBDIR "/" LAUNCH_LIBRARY, R_OK) == 0 ? strdup(PKGLIBDIR "/" LAUNCH_LIBRARY) : NULL;

@@ -97,6 +97,15 @@ static void leaks_root(uintptr_t lo, uintptr_t hi, void *arg) {
   mark_mangled(lo, hi);
 }
 
+/* Takes the object in which this thread's stack lies, if it is one, without looking into it: our own frames in it lead to
+ * what the program has lost. Roots tells the rest of it. */
+static void leaks_take_own_stack(uintptr_t sp) {
+  struct block *block = region_find(sp);
+  if (!block || !block_contains(block, sp)) return;
+  uint8_t *state = &block->state[block_slot(block, sp)];
+  if (*state == STATE_LIVE) *state |= STATE_MARK;
+}
+
 static void leaks_candidate(struct leaks *leaks, struct block *block, uint32_t slot) {
   (void)leaks;
   block->state[slot] |= STATE_LEAK | STATE_ENTRY;
@@ -173,6 +182,7 @@ static int leaks_search_stopped(struct leaks *leaks, const struct world_thread *
   int error = mark_begin(&options);
   if (!error) {
     mark_use((struct mark_colour){STATE_LIVE | STATE_MARK, STATE_LIVE, STATE_MARK});
+    leaks_take_own_stack(threads[0].sp);
     error = roots_each(&roots, leaks_root, leaks);
   }
   uint64_t rooted = os_clock();

@@ -23,7 +23,11 @@
 #include <link.h>
 #include <string.h>
 
-enum { roots_piece = 64 * 1024, roots_header = 64 };
+enum {
+  roots_piece = 64 * 1024,
+  roots_header = 64,
+  roots_frames = 16 * 1024, /* no search goes deeper below roots_each */
+};
 
 struct roots_cut {
   uintptr_t lo, hi;
@@ -35,6 +39,7 @@ struct roots {
   void *arg;
   struct roots_cut *cuts; /* sorted, not overlapping: taken out */
   size_t ncuts, most_cuts;
+  uintptr_t own;   /* from here to the stack pointer of this thread lie our own frames */
   bool readable;   /* the mapping being looked at */
   char *piece;     /* a copy of what cannot be read in place */
 };
@@ -104,6 +109,7 @@ static void roots_find_cuts(struct roots *roots) {
   const struct roots_request *request = roots->request;
   roots_cut(roots, region.base, region.base + region.span);
   roots_cut_own_data(roots);
+  if (roots->own < request->threads[0].sp) roots_cut(roots, roots->own, request->threads[0].sp);
   for (unsigned i = 0; i < request->count; i++) roots_cut_thread(roots, &request->threads[i]);
   world_exited_each(roots_cut_exited, roots);
 }
@@ -220,13 +226,16 @@ static bool roots_mapping(const struct os_mapping *mapping, void *arg) {
   return true;
 }
 
-/* Registers; and a stack that lies in the heap, which is taken out as a whole: the rest of its object. */
+/* Registers; and a stack that lies in the heap, which is taken out as a whole: the rest of its object. Of the object in
+ * which we run ourselves all but our own frames is told, for its beginning may be something else than a stack: whoever
+ * asks takes it as reached, so that it is not looked into as a whole. */
 static void roots_thread(struct roots *roots, const struct world_thread *thread) {
   if (thread->frame_lo) roots_tell(roots, thread->frame_lo, thread->frame_hi);
   const struct block *block = region_find(thread->sp);
   if (!block || !block_contains(block, thread->sp)) return;
   uintptr_t object = block_slot_address(block, block_slot(block, thread->sp));
   roots_copy(roots, thread->sp, object + block_slot_bytes(block));
+  if (thread == roots->request->threads && roots->own < thread->sp) roots_copy(roots, object, roots->own);
 }
 
 static size_t roots_bytes(const struct roots *roots) {
@@ -236,6 +245,7 @@ static size_t roots_bytes(const struct roots *roots) {
 int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg), void *arg) {
   enum { fixed_cuts = 16 + 4096 * 2 }; /* of threads that ended: two each */
   struct roots roots = {.request = request, .range = range, .arg = arg};
+  roots.own = (uintptr_t)__builtin_frame_address(0) - roots_frames;
   roots.most_cuts = fixed_cuts + request->count;
   roots.piece = os_memory_map(roots_bytes(&roots));
   if (!roots.piece) return ENOMEM;

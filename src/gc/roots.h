@@ -11,7 +11,7 @@
 #include "gc/world.h"
 
 struct roots_request {
-  const struct world_thread *threads;
+  const struct world_thread *threads; /* this one first */
   unsigned count;
 };
 

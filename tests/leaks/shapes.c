@@ -186,6 +186,7 @@ static struct {
  * @ unaligned gopt=unaligned=1 -- ... in the environment, too */
 APART static void unaligned(void) {
   packed.pointer = make(40);
+  __asm__ volatile("" : : "r"(&packed) : "memory");
 }
 
 /* @ unaligned_heap opt=--unaligned definite 1 24 indirect 1 40 -- also inside the heap */
@@ -314,7 +315,8 @@ static void long_list_kept(void) { held = new_list(3000000); }
 
 /* @ reachable opt=--show-reachable row=reachable:2:80:reachable_make -- what is still reachable is listed on request */
 APART static void reachable_make(void) {
-  for (int i = 0; i < 2; i++) {
+  volatile int count = 2;
+  for (int i = 0; i < count; i++) {
     void **p = make(40);
     p[0] = held;
     held = p;

@@ -72,7 +72,8 @@ static void live_deep(void) { descend(49); }
 /* @ live_variable_size root=64 -- in an array whose size is known only when it runs */
 static void live_variable_size(void) {
   hide();
-  void **array = alloca((size_t)((hidden & 1) + 3000) * sizeof *array);
+  size_t bytes = ((hidden & 1) + 3000) * sizeof(void *);
+  void **array = memset(alloca(bytes), 0, bytes);
   array[0] = REVEAL(hidden);
   KEEP(array);
   scrub();

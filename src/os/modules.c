@@ -89,6 +89,7 @@ static bool modules_locate(uintptr_t address, struct modules_raw *raw) {
   } else {
     modules_headers(raw);
   }
+  if (raw->phdr) modules_bounds(raw); /* the loader's end is not that of a page */
   return true;
 }
 #else

@@ -324,17 +324,29 @@ static bool walk_run(struct walk *walk) {
 
 /* ---- capture ---- */
 
-static __attribute__((noinline)) uint32_t capture_walk(struct site_thread *thread, const struct site_start *start) {
-  struct walk walk = {.thread = thread, .pc = start->pc, .sp = start->sp, .fp = start->fp, .fp_from = WALK_FP_START,
-                      .epoch = modules_epoch(), .range = capture_range_of(thread->ranges, start->sp)};
-  memo_begin(&thread->memo, start);
-  if (!walk_run(&walk)) {
+/* Fills thread->pc; the number of frames. When a module turns out to have been replaced meanwhile, what was walked by
+ * the old rules is walked again. */
+static unsigned capture_frames(struct site_thread *thread, const struct site_start *start, struct walk *walk) {
+  for (int i = 0; i < 3; i++) {
+    *walk = (struct walk){.thread = thread, .pc = start->pc, .sp = start->sp, .fp = start->fp,
+                          .fp_from = WALK_FP_START, .epoch = modules_epoch(),
+                          .range = capture_range_of(thread->ranges, start->sp)};
+    memo_begin(&thread->memo, start);
+    if (!walk_run(walk)) {
+      memo_drop(&thread->memo);
+      unsigned count = capture_slow(thread, start);
+      if (count) walk->count = count;
+    }
+    if (modules_epoch() == walk->epoch) break;
     memo_drop(&thread->memo);
-    unsigned count = capture_slow(thread, start);
-    if (count) walk.count = count;
   }
-  if (modules_epoch() != walk.epoch) memo_drop(&thread->memo);
-  uint32_t id = depot_enter(thread->pc, walk.count, walk.epoch);
+  return walk->count;
+}
+
+static __attribute__((noinline)) uint32_t capture_walk(struct site_thread *thread, const struct site_start *start) {
+  struct walk walk;
+  unsigned count = capture_frames(thread, start, &walk);
+  uint32_t id = depot_enter(thread->pc, count, walk.epoch);
   memo_keep(&thread->memo, start, walk.fp_used, id, walk.epoch);
   return id;
 }

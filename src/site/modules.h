@@ -3,7 +3,8 @@
  *
  * The epoch counts dlclose calls that unloaded something. A stack records the epoch in which it was captured; a module
  * the span of epochs in which it was loaded. A module that takes the addresses of another, of whose end nobody told
- * us (the C library closes modules of its own), begins a new epoch as well. */
+ * us (the C library closes modules of its own), begins a new epoch as well, as soon as one of its addresses is asked
+ * about that was not asked about before. */
 #ifndef GLEANER_MODULES_H
 #define GLEANER_MODULES_H
 

@@ -232,27 +232,16 @@ void probe_place_registers(struct probe_run *run, bool second) {
   run->in[UNW_X86_64_RSP] = probe.page[PROBE_SP] + (second ? 512 : 256);
 }
 
-/* Sets the address first: libunwind then corrects the stack pointer by what it knows of the last address. */
-static void probe_set(unw_cursor_t *cursor, const struct probe_run *run) {
-  unw_set_reg(cursor, UNW_REG_IP, run->at);
-  for (int i = 0; i < probe_registers; i++) unw_set_reg(cursor, i, run->in[i]);
-}
-
 /* One step of libunwind from an address. False when it has no information there. */
-static bool probe_step(struct probe_run *run, uintptr_t address, bool exact) {
+static bool probe_step(struct probe_run *run, uintptr_t address) {
   unw_cursor_t cursor = probe.cursor;
   unw_proc_info_t info;
   probe_visible = true;
-  run->at = address;
-  probe_set(&cursor, run);
+  unw_set_reg(&cursor, UNW_REG_IP, address); /* looks its information up */
   if (unw_get_proc_info(&cursor, &info) != UNW_ESUCCESS || !info.end_ip) return false;
-  /* libunwind applies rows that begin below the address. For a return address, less one, that is all of them; where
-   * code was interrupted, the row that begins just there counts as well. So it does at the first byte of a function,
-   * which is where the return address of a signal frame, less one, lies: without any row libunwind crashes. */
-  if ((exact || address == info.start_ip) && address + 1 < info.end_ip) {
-    run->at = address + 1;
-    probe_set(&cursor, run);
-  }
+  /* libunwind applies the rows that begin below the address. Those that begin just there count as well. */
+  unw_set_reg(&cursor, UNW_X86_64_RIP, run->at = address + 1);
+  for (int i = 0; i < probe_registers; i++) unw_set_reg(&cursor, i, run->in[i]);
   probe_visible = false; /* nothing is known of the caller, whose address is a cell */
   if (unw_step(&cursor) < 0) return false;
   unw_word_t word;
@@ -264,10 +253,10 @@ static bool probe_step(struct probe_run *run, uintptr_t address, bool exact) {
   return true;
 }
 
-bool probe_run(struct probe_run *run, uintptr_t address, bool exact) {
+bool probe_run(struct probe_run *run, uintptr_t address) {
   volatile bool good = false;
   probe_inside = true;
-  if (__builtin_setjmp(probe_escape) == 0) good = probe_step(run, address, exact);
+  if (__builtin_setjmp(probe_escape) == 0) good = probe_step(run, address);
   probe_inside = false;
   return good;
 }

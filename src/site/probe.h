@@ -47,7 +47,7 @@ extern struct probe probe;
 struct probe_run {
   uintptr_t in[probe_registers];
   uintptr_t sp, pc, saved[probe_saved];
-  uintptr_t at, start; /* the address asked about (or one more), and where its procedure begins */
+  uintptr_t at, start; /* where libunwind was, and where its procedure begins */
   bool signal;         /* a signal's frame */
 };
 
@@ -68,9 +68,9 @@ bool probe_show(uintptr_t address);
 /* Two layouts of the registers that go in, so that what is read from one may be proved by the other. */
 void probe_place_registers(struct probe_run *run, bool second);
 
-/* One step from the address shown. exact: the code was interrupted there; else it is in a call. False when libunwind
- * finds no information, or gives up. */
-bool probe_run(struct probe_run *run, uintptr_t address, bool exact);
+/* One step from the address shown, whose instruction has not been executed, or is a call that has not returned. False
+ * when libunwind finds no information, or gives up. */
+bool probe_run(struct probe_run *run, uintptr_t address);
 
 void probe_fork_child(void);
 

@@ -72,19 +72,19 @@ static bool rule_read_cfa(const struct probe_run *run, struct rule *rule) {
 }
 
 /* Steps again, so that the CFA lies in the middle of a page with cells. */
-static bool rule_read_far(struct probe_run *run, uintptr_t address, bool exact, const struct rule *rule) {
+static bool rule_read_far(struct probe_run *run, uintptr_t address, const struct rule *rule) {
   uintptr_t cfa = run->sp;
   if (rule->cfa_base == RULE_LOST || rule->cfa_base == RULE_OTHER) return false;
   unsigned number = rule->cfa_base == RULE_SP ? UNW_X86_64_RSP : probe_numbers[rule->cfa_base];
   if (!rule->deref) {
     uintptr_t middle = probe.page[number == UNW_X86_64_RBP ? PROBE_FP : PROBE_SP] + probe_page / 2;
     run->in[number] = middle - (uintptr_t)(intptr_t)rule->cfa_offset;
-    return probe_run(run, address, exact) && run->sp == middle && cfa;
+    return probe_run(run, address) && run->sp == middle && cfa;
   }
   uint64_t *word = (uint64_t *)(run->in[number] + (uintptr_t)(intptr_t)rule->cfa_offset), kept = *word;
   uintptr_t middle = probe.page[PROBE_CFA] + probe_page / 2;
   *word = middle - (uintptr_t)(intptr_t)rule->cfa_add;
-  bool good = probe_run(run, address, exact);
+  bool good = probe_run(run, address);
   *word = kept;
   return good && run->sp == middle;
 }
@@ -123,13 +123,13 @@ static void rule_set_kind(const struct probe_run *run, struct rule *rule) {
   else rule->kind = rule_is_fixed(rule) ? RULE_LONG : RULE_UNFIXED;
 }
 
-static void rule_read(uintptr_t address, bool exact, bool second, struct rule *rule) {
+static void rule_read(uintptr_t address, bool second, struct rule *rule) {
   struct probe_run run;
   memset(rule, 0, sizeof *rule);
   rule->kind = RULE_NONE;
   probe_place_registers(&run, second);
-  if (!probe_run(&run, address, exact)) return;
-  if (!rule_read_cfa(&run, rule) && !rule_read_far(&run, address, exact, rule)) return;
+  if (!probe_run(&run, address)) return;
+  if (!rule_read_cfa(&run, rule) && !rule_read_far(&run, address, rule)) return;
   rule_read_values(&run, rule);
   rule_set_kind(&run, rule);
 }
@@ -140,10 +140,10 @@ static void rule_learn_locked(uintptr_t pc, bool exact, size_t reach, struct rul
   memset(rule, 0, sizeof *rule);
   rule->kind = RULE_NONE;
   if (!probe_make() || (reach > probe.size / 4 && probe.size < (size_t)4 << 30) || !probe_show(address)) return;
-  rule_read(address, exact, false, rule);
+  rule_read(address, false, rule);
   if (rule->kind != RULE_LONG && rule->kind != RULE_UNFIXED) return;
   struct rule again; /* rare forms: what two layouts agree on is so */
-  rule_read(address, exact, true, &again);
+  rule_read(address, true, &again);
   if (memcmp(rule, &again, sizeof again) != 0) rule->kind = RULE_NONE;
 }
 

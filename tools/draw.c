@@ -10,6 +10,7 @@
 #include "report/writer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static bool draw_write(const struct options *options, const struct model *model)
   else text_write(out, model, &how);
   bool good = !ferror(out);
   if ((name ? fclose(out) : fflush(out)) != 0) good = false;
+  if (!good && errno == EPIPE) good = true; /* the reader has seen enough */
   if (!good) command_say("cannot write the report: %s", strerror(errno));
   free(name);
   return good;
@@ -50,6 +52,7 @@ int draw(const struct options *options, int fd, const char *from) {
   struct model model;
   struct suppressions suppressions = {0};
   int error;
+  signal(SIGPIPE, SIG_IGN); /* whoever waits for the command must not take the report's reader for a failure */
   model_init(&model);
   if (!record_read(&model, fd, &error)) {
     command_say("%s: %s", from, error ? strerror(error) : "is no record of a gleaner run");

@@ -45,6 +45,8 @@ void misuse_pointer(enum misuse_call call, void *p, const struct site_start *sta
 void leak_report_init(void);
 /* Searches and reports, once in a process unless again is set. Returns the blocks lost, or -1 with errno. */
 long leak_report(bool again);
+/* All that the last report found lost is suppressed. */
+bool leak_report_suppressed(void);
 void leak_report_fork_child(void);
 /* Searches without reporting (stress). */
 void leak_report_drill(void);

@@ -200,7 +200,7 @@ static void birth_end(void *arg) {
   (void)arg;
   if (!birth_is_mine()) return;
   long lost = leak_report(false);
-  if (lost <= 0 || birth_options.error_exitcode == 0) return;
+  if (lost <= 0 || birth_options.error_exitcode == 0 || leak_report_suppressed()) return;
   fflush(NULL);
   _exit(birth_options.error_exitcode);
 }

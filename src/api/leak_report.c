@@ -38,7 +38,11 @@ struct tally_table {
   struct tally total[leak_kinds];
 };
 
+/* The status with which the command says that something is lost which no suppression covers. */
+enum { report_status_lost = 3 };
+
 static _Atomic bool report_done;
+static bool report_suppressed;          /* all that the last report found lost */
 static int report_stderr = -1;          /* a copy of the standard error the program began with */
 static struct stat report_stderr_file;  /* what it is, to see whether the copy is still ours */
 static uintptr_t report_ends[4];        /* functions that end the program: what lies deeper is dead */
@@ -98,7 +102,7 @@ static void report_watch_signals(void) {
 }
 
 static void report_quick_exit(void) {
-  if (birth_is_mine()) leak_report(false);
+  if (birth_is_mine() && leak_report(false) > 0 && birth_options.error_exitcode) _exit(birth_options.error_exitcode);
 }
 
 void leak_report_init(void) {
@@ -112,6 +116,8 @@ void leak_report_init(void) {
   at_quick_exit(report_quick_exit);
   if (birth_options.report_at_signal) report_watch_signals();
 }
+
+bool leak_report_suppressed(void) { return report_suppressed; }
 
 void leak_report_fork_child(void) { atomic_store(&report_done, false); }
 
@@ -261,6 +267,7 @@ static int report_run_tool(int record, int out) {
     print_buffer(suppressions, sizeof suppressions, "--suppressions=%s", birth_options.suppressions);
     argv[n++] = suppressions;
   }
+  argv[n++] = "--error-exitcode=3"; /* report_status_lost */
   argv[n] = NULL;
   lseek(record, 0, SEEK_SET);
   return os_process_run(report_tool, argv, environment, record, out, leak_report_stderr());
@@ -285,12 +292,22 @@ static void report_deliver(const struct tally_table *table, const struct leaks_s
     result = report_write_record(record, table, summary) ? report_run_tool(record, out) : -ENOSPC;
     close(record);
   }
-  if (result != 0) report_plain(out, table, result < 0 ? strerrordesc_np(-result) : "the command failed");
+  report_suppressed = result == 0;
+  if (result != 0 && result != report_status_lost)
+    report_plain(out, table, result < 0 ? strerrordesc_np(-result) : "the command failed");
   if (close_it) close(out);
 }
 
+/* What this thread has besides its stack. */
+struct report_registers {
+  struct site_registers saved;
+  stack_t alternate; /* only the kernel may know it; other threads' lie in their signal frames */
+};
+
 /* Where this thread's live stack begins: at the caller of exit and its like, or here. */
-static void report_self(struct world_thread *self, struct site_registers *registers) {
+static void report_self(struct world_thread *self, struct report_registers *all) {
+  struct site_registers *registers = &all->saved;
+  sigaltstack(NULL, &all->alternate);
   if (!site_caller_of(report_ends, sizeof report_ends / sizeof report_ends[0], registers)) {
     __builtin_unwind_init(); /* the callee-saved registers are in this frame */
     registers->sp = (uintptr_t)__builtin_frame_address(0);
@@ -299,8 +316,8 @@ static void report_self(struct world_thread *self, struct site_registers *regist
   self->stopped = true;
   self->sp = registers->sp;
   self->tcb = os_thread_pointer();
-  self->frame_lo = (uintptr_t)registers;
-  self->frame_hi = (uintptr_t)(registers + 1);
+  self->frame_lo = (uintptr_t)all;
+  self->frame_hi = (uintptr_t)(all + 1);
 }
 
 long leak_report(bool again) {
@@ -312,7 +329,7 @@ long leak_report(bool again) {
   struct tally_table table = {.size = (size_t)site_count() + 1024};
   size_t table_bytes = (table.size * sizeof table.sites[0] + os_page_size - 1) & ~(os_page_size - 1);
   table.sites = os_memory_map(table_bytes);
-  struct site_registers registers = {0};
+  struct report_registers registers = {0};
   struct leaks_request request = {.unaligned = birth_options.unaligned, .want_reachable = true};
   struct leaks_summary summary = {0};
   report_self(&request.self, &registers);
@@ -331,7 +348,7 @@ static void report_ignore(const struct leak *leak, void *arg) { (void)leak, (voi
 void leak_report_drill(void) {
   struct leaks_request request = {.want_reachable = true};
   struct leaks_summary summary = {0};
-  struct site_registers registers = {0};
+  struct report_registers registers = {0};
   if (!world_signal) return; /* the constructor has not run yet */
   report_self(&request.self, &registers);
   leaks_search(&request, report_ignore, NULL, &summary);

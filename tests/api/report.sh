@@ -97,8 +97,11 @@ says "a suppressed leak is not listed" hasnot err '3,000 bytes in 3 blocks are d
 says "but told" has err '^== suppressed: +3,000 bytes in 3 blocks$'
 says "the others stay" has err '^10 bytes in 1 block is definitely lost'
 printf 'leak:lossy\n' >all.supp
-leaks --suppressions=all.supp "$work/lossy"
+leaks --suppressions=all.supp --error-exitcode=9 "$work/lossy"
 says "when all is suppressed nothing is printed" test ! -s "$work/err"
+ok "and the status is the program's" test "$status" = 5
+leaks --suppressions=some.supp --error-exitcode=9 "$work/lossy"
+ok "but not when something is left" test "$status" = 9
 
 leaks --show-reachable "$work/lossy"
 says "what is reachable is listed on request" has err 'still reachable, allocated at'

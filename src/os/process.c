@@ -14,6 +14,7 @@
 #include "os/call.h"
 #include "os/memory.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -60,6 +61,9 @@ static int process_descriptors(const int given[3]) {
   process_close_others(given);
   for (int i = 0; i < 3; i++) {
     moved[i] = (int)os_call(SYS_fcntl, given[i], F_DUPFD, 3);
+    /* the program may have closed its standard error, of which only complaints would come */
+    if (moved[i] == -EBADF && i == 2)
+      moved[i] = (int)os_call(SYS_fcntl, os_call(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY, 0), F_DUPFD, 3);
     if (moved[i] < 0) return -moved[i];
   }
   for (int i = 0; i < 3; i++) {

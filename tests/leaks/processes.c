@@ -109,12 +109,12 @@ static void *busy(void *arg) {
   return arg;
 }
 
-/* @ forked_busy definite 1 64 -- thirty forks while ten threads allocate; malloc works in each child */
+/* @ forked_busy definite 1 64 -- eight forks while four threads allocate; malloc works in each child */
 static void forked_busy(void) {
-  for (int i = 0; i < 10; i++) start(busy, NULL);
-  wait_ready(10);
+  for (int i = 0; i < 4; i++) start(busy, NULL);
+  wait_ready(4);
   make(size);
-  for (int i = 0; i < 30; i++) {
+  for (int i = 0; i < 8; i++) {
     pid_t pid = fork();
     if (pid == 0) {
       for (size_t n = 1; n < 300; n++) free(realloc(malloc(n), n * 100));

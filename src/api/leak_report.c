@@ -183,7 +183,8 @@ static void report_head(struct printer *out, const char *kind) {
 
 static void report_site(struct printer *out, const struct tally_table *table, uint32_t site, uint8_t *named) {
   static const char *const kinds[] = {"definite", "indirect", "reachable"};
-  for (int k = 0; k < tally_kinds; k++) {
+  int shown = birth_options.show_reachable ? tally_kinds : LEAK_REACHABLE * 2; /* to name what nobody reads is dear */
+  for (int k = 0; k < shown; k++) {
     const struct tally *tally = &table->sites[site][k];
     if (tally->count == 0) continue;
     const struct site_stack *stack = site_stack(site);

@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 #include "os/call.h"
+#include "os/frame.h"
 #include "os/maps.h"
 #include "os/memory.h"
 #include "os/threads.h"
@@ -46,27 +47,17 @@ struct world_parked {
 };
 static _Atomic(struct world_parked *) world_parked;
 
-/* The software's bytes in a signal frame's extended state say how large it is. */
-static size_t world_state_size(const void *state) {
-  enum { plain = 512, software = 464, magic = 0x46505853 };
-  uint32_t words[2];
-  memcpy(words, (const char *)state + software, sizeof words);
-  return words[0] == magic ? words[1] : plain;
-}
-
-static void world_describe(struct world_thread *thread, const ucontext_t *context) {
-  const void *state = context->uc_mcontext.fpregs;
+static void world_describe(struct world_thread *thread, siginfo_t *info, ucontext_t *context) {
   thread->tid = os_thread_id();
   thread->stopped = true;
   thread->sp = (uintptr_t)context->uc_mcontext.gregs[REG_RSP] - world_red_zone;
   thread->tcb = os_thread_pointer();
-  thread->frame_lo = bits_align_down((uintptr_t)context, sizeof(uintptr_t));
-  thread->frame_hi = state ? (uintptr_t)state + world_state_size(state) : (uintptr_t)(context + 1);
+  os_frame_registers(info, context, &thread->frame_lo, &thread->frame_hi);
 }
 
-static void world_stay(const ucontext_t *context, uint32_t epoch) {
+static void world_stay(siginfo_t *info, ucontext_t *context, uint32_t epoch) {
   struct world_parked self;
-  world_describe(&self.thread, context);
+  world_describe(&self.thread, info, context);
   self.next = atomic_load(&world_parked);
   while (!atomic_compare_exchange_weak(&world_parked, &self.next, &self)) continue;
   atomic_fetch_add(&world_arrivals, 1);
@@ -78,10 +69,9 @@ static void world_stay(const ucontext_t *context, uint32_t epoch) {
  * protector in what it calls (the build does not ask for one). */
 static void world_park(int signal, siginfo_t *info, void *context) {
   (void)signal;
-  (void)info;
   atomic_fetch_add(&world_inside, 1);
   uint32_t epoch = atomic_load(&world_epoch);
-  if (epoch & 1) world_stay(context, epoch);
+  if (epoch & 1) world_stay(info, context, epoch);
   atomic_fetch_sub(&world_inside, 1);
 }
 
@@ -293,6 +283,9 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
   if (!self->tcb) world_self_alone.tcb = os_thread_pointer();
   *threads = &world_self_alone;
   if (!world_signal) return -EAGAIN;
+  static bool learnt; /* not at start-up: in a virtual machine the processor is slow to tell */
+  if (!learnt) os_frame_init();
+  learnt = true;
   if (!world_table_map(first_capacity)) return -ENOMEM;
   world_enter(self->tid)->progress = WORLD_PARKED;
   world.threads[0] = world_self_alone;

@@ -10,19 +10,31 @@
 
 /* The length of the valid UTF-8 sequence at text (RFC 3629: shortest form, no surrogates), or 0. */
 static int json_utf8(const unsigned char *text) {
+  if (text[0] >= 0x01 && text[0] <= 0x7f) return 1;
   static const struct {
     unsigned char lo, hi, second_lo, second_hi, length;
-  } forms[] = {{0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-               {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-               {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+  } forms[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+               {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+               {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
   for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
     if (text[0] < forms[i].lo || text[0] > forms[i].hi) continue;
-    if (forms[i].length > 1 && (text[1] < forms[i].second_lo || text[1] > forms[i].second_hi)) return 0;
+    if (text[1] < forms[i].second_lo || text[1] > forms[i].second_hi) return 0;
     for (int k = 2; k < forms[i].length; k++)
       if ((text[k] & 0xc0) != 0x80) return 0;
     return forms[i].length;
   }
   return 0;
+}
+
+/* The bytes from text on that stand for themselves. */
+static size_t json_plain(const unsigned char *text) {
+  size_t length = 0;
+  for (;;) {
+    unsigned char c = text[length];
+    int sequence = c < ' ' || c == '"' || c == '\\' || c == 127 ? 0 : json_utf8(text + length);
+    if (sequence == 0) return length;
+    length += (size_t)sequence;
+  }
 }
 
 static void json_string(FILE *out, const char *text) {
@@ -31,13 +43,16 @@ static void json_string(FILE *out, const char *text) {
     return;
   }
   fputc('"', out);
-  for (const unsigned char *at = (const unsigned char *)text; *at;) {
-    int length = json_utf8(at);
-    if (length == 0) fputs("\\ufffd", out), at++; /* not text: the replacement character */
-    else if (*at == '"' || *at == '\\') fprintf(out, "\\%c", *at++);
-    else if (*at == '\n') fputs("\\n", out), at++;
-    else if (*at < ' ' || *at == 127) fprintf(out, "\\u%04x", *at++);
-    else fwrite(at, 1, (size_t)length, out), at += length;
+  for (const unsigned char *at = (const unsigned char *)text;;) {
+    size_t length = json_plain(at);
+    fwrite(at, 1, length, out);
+    at += length;
+    if (!*at) break;
+    if (*at == '"' || *at == '\\') fprintf(out, "\\%c", *at);
+    else if (*at == '\n') fputs("\\n", out);
+    else if (*at < 128) fprintf(out, "\\u%04x", *at);
+    else fputs("\\ufffd", out); /* no text: the replacement character */
+    at++;
   }
   fputc('"', out);
 }

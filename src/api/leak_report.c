@@ -270,10 +270,8 @@ static int report_run_tool(int record, int out) {
   }
   argv[n++] = "--error-exitcode=3"; /* report_status_lost */
   argv[n] = NULL;
-  int error = leak_report_stderr();
-  if (fcntl(error, F_GETFD) < 0) error = out; /* the program closed it */
   lseek(record, 0, SEEK_SET);
-  return os_process_run(report_tool, argv, environment, record, out, error);
+  return os_process_run(report_tool, argv, environment, record, out, leak_report_stderr());
 }
 
 bool leak_report_draw(int record, int out, const char *kind) {

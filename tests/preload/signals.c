@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
   (void)argv;
   sigfillset(&signals_full);
   if (argc > 1) { /* "deaf": a thread that cannot be reached is there at the end */
-    pthread_barrier_t barrier;
+    static pthread_barrier_t barrier; /* the thread may still look at it when main has returned */
     pthread_t thread;
     pthread_barrier_init(&barrier, NULL, 2);
     pthread_create(&thread, NULL, signals_deaf, &barrier);

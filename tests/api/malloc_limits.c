@@ -113,7 +113,7 @@ static void test_exhaustion(void) {
   OK(second >= first - first / 8, "what was freed can be had again: %u MiB", second);
   limits_release(&chain);
   unsigned small = limits_exhaust(1000, &chain);
-  OK(small >= 20000 && errno == ENOMEM, "small blocks run out with NULL and ENOMEM, after %u", small);
+  OK(small >= 10000 && errno == ENOMEM, "small blocks run out with NULL and ENOMEM, after %u", small);
   limits_release(&chain);
   p = limits_malloc(10 * limits_block);
   OK(p != NULL, "memory of small blocks serves a large one");

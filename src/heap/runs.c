@@ -105,9 +105,9 @@ int runs_init(void) {
   runs_clear();
   if (limit == SIZE_MAX) {
     for (size_t span = RUNS_SPAN_MOST; span >= RUNS_SPAN_LEAST; span /= 2) {
-      void *p = os_memory_reserve(span + block_unit);
+      void *p = os_memory_reserve(span + runs_huge);
       if (!p) continue;
-      region.base = bits_align_up((uintptr_t)p, block_unit);
+      region.base = bits_align_up((uintptr_t)p, runs_huge);
       region.span = span;
       break;
     }

@@ -26,6 +26,7 @@ enum {
   memory_own_max = 8192,             /* our mappings; beyond these a mapping is refused */
   arena_chunk_least = 256 * 1024,    /* small programs touch only the pages they use of it */
   arena_chunk_most = 16 * 1024 * 1024,
+  arena_huge_from = 8 * 1024 * 1024, /* metadata of this size deserves huge pages */
 };
 
 size_t os_page_size = 4096;
@@ -177,6 +178,7 @@ static bool arena_grow(size_t size) {
     p = os_memory_map(chunk);
   }
   if (!p) return false;
+  if (arena.total >= arena_huge_from) os_memory_huge(p, chunk);
   arena.total += chunk;
   if ((uintptr_t)p != arena.end) arena.at = (uintptr_t)p; /* else the chunks join */
   arena.end = (uintptr_t)p + chunk;

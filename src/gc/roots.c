@@ -75,16 +75,16 @@ static void roots_sort_cuts(struct roots *roots) {
 
 /* Our library's variables lead to free slots and to blocks. Linked into a program (a unit test), they are not told
  * apart from the program's own. */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static void roots_cut_own_data(struct roots *roots) {
-  const ElfW(Ehdr) *header = &__ehdr_start;
-  const ElfW(Phdr) *part = (const void *)((const char *)header + header->e_phoff);
+  const ElfW(Ehdr) *header = (const void *)__ehdr_start;
+  const ElfW(Phdr) *part = (const void *)(__ehdr_start + header->e_phoff);
   for (int i = 0; i < header->e_phnum; i++)
     if (part[i].p_type == PT_INTERP) return;
   for (int i = 0; i < header->e_phnum; i++) {
     if (part[i].p_type != PT_LOAD || !(part[i].p_flags & PF_W)) continue;
-    uintptr_t lo = (uintptr_t)header + part[i].p_vaddr;
+    uintptr_t lo = (uintptr_t)__ehdr_start + part[i].p_vaddr;
     roots_cut(roots, lo, lo + part[i].p_memsz);
   }
 }

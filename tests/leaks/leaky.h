@@ -22,10 +22,8 @@
 
 #define KEEP(x) __asm__ volatile("" : "+r"(x) : : "memory")
 
-/* Clears the dead stack and the registers. It may be called anywhere. */
-APART __attribute__((unused)) static void scrub(void) {
-  volatile char dead[48 * 1024];
-  for (size_t i = 0; i < sizeof dead; i += 8) *(volatile uint64_t *)&dead[i] = 0;
+/* Clears the registers that a call may change. */
+APART __attribute__((unused)) static void scrub_registers(void) {
   __asm__ volatile("xor %%eax, %%eax\n\txor %%ecx, %%ecx\n\txor %%edx, %%edx\n\txor %%esi, %%esi\n\t"
                    "xor %%edi, %%edi\n\txor %%r8d, %%r8d\n\txor %%r9d, %%r9d\n\txor %%r10d, %%r10d\n\t"
                    "xor %%r11d, %%r11d\n\tpxor %%xmm0, %%xmm0\n\tpxor %%xmm1, %%xmm1\n\tpxor %%xmm2, %%xmm2\n\t"
@@ -38,6 +36,13 @@ APART __attribute__((unused)) static void scrub(void) {
                    : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3",
                      "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
                      "xmm15", "memory");
+}
+
+/* Clears the dead stack and those registers. It may be called anywhere. */
+APART __attribute__((unused)) static void scrub(void) {
+  volatile char dead[48 * 1024];
+  for (size_t i = 0; i < sizeof dead; i += 8) *(volatile uint64_t *)&dead[i] = 0;
+  scrub_registers();
 }
 
 /* A block filled with something that is no pointer; never NULL. */

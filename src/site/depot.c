@@ -1,113 +1,144 @@
 /* SPDX-License-Identifier: MIT
- * The depot: a hash trie under a table of roots. A node has four children, chosen by two bits of the hash a level, so
- * that it grows without being rebuilt: entering is one compare-and-swap on an empty link.
+ * The depot: nodes in the order of their ids, and a hash table over (outer, pc).
  *
- *   roots[hash]  ->  node  -child 0..3->  node  ...
- *   chunks[id]   ->  node
+ *   node    | pc : 64 | outer : 32 |                    never changed once its id is in the table
+ *   table   | hash : 32 | id : 32 |                     open addressing; replaced by one of twice the size
  *
- * An id is taken, and can be looked up, before the node is linked; the loser of a race for the same stack leaves its
- * node and id unused. */
+ * A node is counted last. So a fork child may find the lock's work half done, but nothing of it is visible. */
 #include "config.h"
 
 #include "site/depot.h"
 
 #include "base/bits.h"
+#include "base/lock.h"
+#include "base/options.h"
 #include "os/memory.h"
 
-#include <string.h>
-
 enum {
-  depot_root_bits = 12,
   depot_chunk_bits = 12,
-  depot_chunk = 1 << depot_chunk_bits, /* ids in a chunk of the table */
+  depot_chunk = 1 << depot_chunk_bits, /* nodes */
   depot_chunks = 1 << 14,
+  depot_table_least = 1024,
+  depot_buffers = 8,
 };
 
 struct depot_node {
-  _Atomic(struct depot_node *) child[4];
-  uint64_t hash;
-  uint32_t id;
-  struct site_stack stack; /* last: its pcs follow */
+  uintptr_t pc;
+  uint32_t outer; /* id, or root */
 };
 
-static _Atomic(struct depot_node *) depot_roots[1 << depot_root_bits];
-static _Atomic(_Atomic(struct depot_node *) *) depot_chunk_table[depot_chunks];
+struct depot_table {
+  uint64_t mask;
+  _Atomic uint64_t entries[];
+};
+
+static struct lock depot_lock = LOCK_INIT(LOCK_UNWIND);
+static _Atomic(struct depot_node *) depot_nodes[depot_chunks];
+static _Atomic(struct depot_table *) depot_current;
 static _Atomic uint32_t depot_used; /* ids given: 1 .. depot_used */
 
-/* Two lanes, so that the multiplications overlap. */
-static uint64_t depot_hash(const uintptr_t *pc, uint32_t count, uint32_t epoch) {
-  const uint64_t k = 0x9e3779b97f4a7c15u;
-  uint64_t a = count, b = epoch;
-  uint32_t i = 0;
-  for (; i + 2 <= count; i += 2) {
-    a = (a ^ pc[i]) * k;
-    b = (b ^ pc[i + 1]) * k;
-    a ^= a >> 32;
-    b ^= b >> 32;
+static struct {
+  uint32_t count, epoch;
+  uintptr_t pc[options_max_frames];
+} depot_buffer[depot_buffers];
+static _Atomic uint32_t depot_buffer_next;
+
+static struct depot_node *depot_node(uint32_t id) {
+  return &atomic_load_explicit(&depot_nodes[id >> depot_chunk_bits], memory_order_acquire)[id % depot_chunk];
+}
+
+static uint64_t depot_hash(uint32_t outer, uintptr_t pc) {
+  return (pc + (uint64_t)outer * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
+}
+
+/* 0 when there is none. */
+static uint32_t depot_find(uint64_t hash, uint32_t outer, uintptr_t pc) {
+  struct depot_table *table = atomic_load_explicit(&depot_current, memory_order_acquire);
+  if (!table) return 0;
+  for (uint64_t i = hash >> 32;; i++) {
+    uint64_t entry = atomic_load_explicit(&table->entries[i & table->mask], memory_order_acquire);
+    if (entry == 0) return 0;
+    if (entry >> 32 != hash >> 32) continue;
+    struct depot_node *node = depot_node((uint32_t)entry);
+    if (node->pc == pc && node->outer == outer) return (uint32_t)entry;
   }
-  if (i < count) a = (a ^ pc[i]) * k;
-  return bits_mix(a ^ (b << 32 | b >> 32));
 }
 
-static bool depot_is(const struct depot_node *node, uint64_t hash, const uintptr_t *pc, uint32_t count,
-                     uint32_t epoch) {
-  return node->hash == hash && node->stack.count == count && node->stack.epoch == epoch &&
-         memcmp(node->stack.pc, pc, count * sizeof *pc) == 0;
+static void depot_put(struct depot_table *table, uint64_t entry) {
+  uint64_t i = entry >> 32;
+  while (atomic_load_explicit(&table->entries[i & table->mask], memory_order_relaxed) != 0) i++;
+  atomic_store_explicit(&table->entries[i & table->mask], entry, memory_order_release);
 }
 
-/* The place of an id in the table, whose chunk is made if it is not there. */
-static _Atomic(struct depot_node *) *depot_place(uint32_t id) {
+/* A table with room for one more; at most three quarters are taken. */
+static struct depot_table *depot_room(uint32_t used) {
+  struct depot_table *old = atomic_load_explicit(&depot_current, memory_order_relaxed);
+  if (old && used < old->mask / 4 * 3) return old;
+  uint64_t size = old ? (old->mask + 1) * 2 : depot_table_least;
+  struct depot_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 16);
+  if (!table) return NULL;
+  table->mask = size - 1;
+  for (uint64_t i = 0; old && i <= old->mask; i++) {
+    uint64_t entry = atomic_load_explicit(&old->entries[i], memory_order_relaxed);
+    if (entry) depot_put(table, entry);
+  }
+  atomic_store_explicit(&depot_current, table, memory_order_release);
+  return table;
+}
+
+static struct depot_node *depot_place(uint32_t id) {
   if (id >> depot_chunk_bits >= depot_chunks) return NULL;
-  _Atomic(_Atomic(struct depot_node *) *) *link = &depot_chunk_table[id >> depot_chunk_bits];
-  _Atomic(struct depot_node *) *chunk = atomic_load_explicit(link, memory_order_acquire);
-  if (!chunk) {
-    _Atomic(struct depot_node *) *fresh = os_arena_alloc(depot_chunk * sizeof *fresh, sizeof *fresh);
-    if (!fresh) return NULL;
-    if (atomic_compare_exchange_strong(link, &chunk, fresh)) chunk = fresh;
+  _Atomic(struct depot_node *) *link = &depot_nodes[id >> depot_chunk_bits];
+  if (!atomic_load_explicit(link, memory_order_relaxed)) {
+    struct depot_node *chunk = os_arena_alloc(depot_chunk * sizeof *chunk, 16);
+    if (!chunk) return NULL;
+    atomic_store_explicit(link, chunk, memory_order_release);
   }
-  return &chunk[id % depot_chunk];
+  return depot_node(id);
 }
 
-/* A node of its own for the stack, with an id. */
-static struct depot_node *depot_make(uint64_t hash, const uintptr_t *pc, uint32_t count, uint32_t epoch) {
-  struct depot_node *node = os_arena_alloc(sizeof *node + count * sizeof *pc, _Alignof(struct depot_node));
-  if (!node) return NULL;
-  node->hash = hash;
-  node->stack.count = count;
-  node->stack.epoch = epoch;
-  memcpy(node->stack.pc, pc, count * sizeof *pc);
-  uint32_t id = atomic_load_explicit(&depot_used, memory_order_relaxed);
-  do { /* no id is taken that has no place */
-    if (id == UINT32_MAX || !depot_place(id + 1)) return NULL;
-  } while (!atomic_compare_exchange_weak(&depot_used, &id, id + 1));
-  node->id = id + 1;
-  atomic_store_explicit(depot_place(id + 1), node, memory_order_release);
-  return node;
+static uint32_t depot_make(uint64_t hash, uint32_t outer, uintptr_t pc) {
+  CHECK(lock_is_held(&depot_lock));
+  uint32_t id = atomic_load_explicit(&depot_used, memory_order_relaxed) + 1;
+  struct depot_node *node = depot_place(id);
+  struct depot_table *table = node ? depot_room(id) : NULL;
+  if (!table) return 0;
+  *node = (struct depot_node){.pc = pc, .outer = outer};
+  atomic_store_explicit(&depot_used, id, memory_order_release);
+  depot_put(table, (hash & (UINT64_MAX << 32)) | id);
+  return id;
+}
+
+uint32_t depot_push(uint32_t outer, uintptr_t pc) {
+  if (outer == 0) return 0;
+  uint64_t hash = depot_hash(outer, pc);
+  uint32_t id = depot_find(hash, outer, pc);
+  if (likely(id)) return id;
+  lock_acquire(&depot_lock);
+  id = depot_find(hash, outer, pc);
+  if (!id) id = depot_make(hash, outer, pc);
+  lock_release(&depot_lock);
+  return id;
 }
 
 uint32_t depot_enter(const uintptr_t *pc, uint32_t count, uint32_t epoch) {
-  uint64_t hash = depot_hash(pc, count, epoch), path = hash >> depot_root_bits;
-  _Atomic(struct depot_node *) *link = &depot_roots[hash & ((1 << depot_root_bits) - 1)];
-  struct depot_node *fresh = NULL;
-  for (;;) {
-    struct depot_node *node = atomic_load_explicit(link, memory_order_acquire);
-    if (!node) {
-      if (!fresh) fresh = depot_make(hash, pc, count, epoch);
-      if (!fresh) return 0;
-      if (atomic_compare_exchange_strong(link, &node, fresh)) return fresh->id;
-    }
-    if (depot_is(node, hash, pc, count, epoch)) return node->id;
-    link = &node->child[path & 3];
-    path = path >> 2 | path << 62;
-  }
+  uint32_t id = depot_root(epoch);
+  while (count > 0 && id != 0) id = depot_push(id, pc[--count]);
+  return id >> 31 ? 0 : id;
 }
 
 const struct site_stack *depot_stack(uint32_t id) {
   if (id == 0 || id > depot_count()) return NULL;
-  _Atomic(struct depot_node *) *chunk =
-      atomic_load_explicit(&depot_chunk_table[id >> depot_chunk_bits], memory_order_acquire);
-  struct depot_node *node = chunk ? atomic_load_explicit(&chunk[id % depot_chunk], memory_order_acquire) : NULL;
-  return node ? &node->stack : NULL;
+  uint32_t buffer = atomic_fetch_add_explicit(&depot_buffer_next, 1, memory_order_relaxed) % depot_buffers, count = 0;
+  for (; !(id >> 31); id = depot_node(id)->outer)
+    if (count < options_max_frames) depot_buffer[buffer].pc[count++] = depot_node(id)->pc;
+  depot_buffer[buffer].count = count;
+  depot_buffer[buffer].epoch = id & (UINT32_MAX >> 1);
+  return (const struct site_stack *)&depot_buffer[buffer];
 }
 
 uint32_t depot_count(void) { return atomic_load_explicit(&depot_used, memory_order_acquire); }
+
+/* Of a table that was half filled nothing was visible; of a node, at most that it is not in the table: it is made
+ * again. */
+void depot_fork_child(void) { lock_reset(&depot_lock); }

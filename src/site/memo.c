@@ -33,7 +33,7 @@ void memo_keep(struct memo *memo, const struct site_start *start, bool fp_used, 
   entry[4] = memo->count | (uint64_t)fp_used << 32;
   uint64_t hash = memo_hash(start->pc, start->sp);
   struct memo_way *way = &memo->ways[(hash >> 40) % memo_sets * memo_ways];
-  if (way[0].tag != (uint32_t)hash) way[1] = way[0];
+  memmove(way + 1, way, (memo_ways - 1) * sizeof *way);
   way[0] = (struct memo_way){(uint32_t)hash, (uint32_t)memo->head};
   memo->head += memo_header + memo->count;
   memo->recording = false;

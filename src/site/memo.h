@@ -6,7 +6,7 @@
  * each word still has its value, the stack is the same: exact, not likely. The words are compared in the order of the
  * walk, so that none is read which a walk would not read now.
  *
- *   ways   position of an entry in the ring, and some bits of its hash; two ways a set
+ *   ways   position of an entry in the ring, and some bits of its hash; four ways a set
  *   ring   | pc | sp | fp | id, epoch | count, fp_used | word ... |  oldest entries are overwritten
  *   word   | distance from the last word's place, in words : 17 | value : 47 |
  *
@@ -17,8 +17,8 @@
 #include "site/site.h"
 
 enum {
-  memo_sets = 2048,
-  memo_ways = 2,
+  memo_sets = 1024,
+  memo_ways = 4, /* one start may have several walks */
   memo_ring_words = 48 * 1024,
   memo_header = 5,
   memo_words_max = 1024, /* of one walk */
@@ -46,6 +46,12 @@ static inline uint64_t memo_hash(uintptr_t pc, uintptr_t sp) {
   return (pc + sp * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
 }
 
+/* A word as it is remembered: where it lies, if the one before it lay at place; and its value. */
+static inline uintptr_t memo_place(uintptr_t place, uint64_t word) {
+  return place + (uintptr_t)((int64_t)word >> memo_value_bits) * 8;
+}
+static inline uint64_t memo_value(uint64_t word) { return word & (((uint64_t)1 << memo_value_bits) - 1); }
+
 /* The id for this start, if its walk is remembered and nothing has changed since; else 0. One load and compare a word. */
 static inline uint32_t memo_find(const struct memo *memo, const struct site_start *start, uint32_t epoch) {
   uint64_t hash = memo_hash(start->pc, start->sp);
@@ -58,10 +64,9 @@ static inline uint32_t memo_find(const struct memo *memo, const struct site_star
     if (entry[0] != start->pc || entry[1] != start->sp || entry[3] >> 32 != epoch) continue;
     if (entry[4] >> 32 && entry[2] != start->fp) continue;
     const uint64_t *word = entry + memo_header, *end = word + (uint32_t)entry[4];
-    const char *place = (const char *)start->sp;
-    for (; word < end; word++) {
-      place += ((int64_t)*word >> memo_value_bits) * 8;
-      if (*(const uint64_t *)place != (*word & (((uint64_t)1 << memo_value_bits) - 1))) break;
+    for (uintptr_t place = start->sp; word < end; word++) {
+      place = memo_place(place, *word);
+      if (*(const uint64_t *)place != memo_value(*word)) break;
     }
     if (word == end) return (uint32_t)entry[3];
   }

@@ -33,7 +33,9 @@ void site_init(unsigned max_frames);
 /* The id of the stack that begins at start. */
 uint32_t site_capture(const struct site_start *start);
 
-/* NULL for 0 and for an id that was never given. */
+/* NULL for 0 and for an id that was never given. The stack is put together in one of eight buffers in turn: it stays
+ * valid for seven more calls, by whichever thread. Every part of a stack that leaves out inner frames has an id as
+ * well. */
 const struct site_stack *site_stack(uint32_t id);
 uint32_t site_count(void); /* ids given are 1 .. site_count() */
 

@@ -42,6 +42,7 @@ void *malloc(size_t size) {
 
 static _Atomic int compared, wrong;
 static __thread int most;
+static pthread_mutex_t comparing = PTHREAD_MUTEX_INITIALIZER;
 
 /* libgcc tells an interrupted address as it is, we the one after it. */
 static bool same(const struct site_stack *stack, void *const *truth, int depth) {
@@ -67,10 +68,12 @@ static NOINLINE void check(void) {
   while (depth > 0 && truth[depth] == NULL) depth--;
   errno = saved;
   if (depth > most) most = depth;
+  pthread_mutex_lock(&comparing); /* site_stack writes into buffers that all share */
   if (!same(site_stack(id), truth + 1, depth) || again != id) {
     if (wrong++ == 0) tell(site_stack(id), truth + 1, depth);
   }
   compared++;
+  pthread_mutex_unlock(&comparing);
 }
 
 /* ---- frames of all kinds, called at random ---- */

@@ -52,7 +52,12 @@ static void test_one(void) {
   stack[10] &= ~((uint64_t)1 << 50);
 
   record(&start, 5, 1, true, 43, 5);
-  OK(memo_find(&memo, &start, 5) == 43, "a newer walk from the same start takes the place of the older");
+  OK(memo_find(&memo, &start, 5) == 43, "a newer walk from the same start comes before an older");
+  stack[12] = 1;
+  OK(memo_find(&memo, &start, 5) == 42, "which is not forgotten");
+  start.sp += 8;
+  record(&start, 5, 1, true, 44, 5);
+  OK(memo_find(&memo, &start, 5) == 44, "fp is compared");
   start.fp = 9;
   OK(memo_find(&memo, &start, 5) == 0, "fp counts where the walk used it");
 }

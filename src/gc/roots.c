@@ -40,6 +40,7 @@ struct roots {
   struct roots_cut *cuts; /* sorted, not overlapping: taken out */
   size_t ncuts, most_cuts;
   uintptr_t own;   /* from here to the stack pointer of this thread lie our own frames */
+  uintptr_t guard_end; /* of the last mapping without any rights */
   bool readable;   /* the mapping being looked at */
   char *piece;     /* a copy of what cannot be read in place */
 };
@@ -131,9 +132,22 @@ static void roots_cut_main(struct roots *roots, const struct os_mapping *mapping
   roots_cut(roots, mapping->lo, lowest);
 }
 
-static bool roots_find_main(const struct os_mapping *mapping, void *arg) {
-  if (strcmp(mapping->name, "[stack]") != 0) return true;
-  roots_cut_main(arg, mapping);
+/* A thread that never used malloc told nobody of its end. Its stack is a mapping behind a guard. */
+static void roots_cut_unseen(struct roots *roots, const struct os_mapping *mapping) {
+  struct world_stack stack;
+  bool plain = mapping->read && mapping->write && !mapping->shared && mapping->inode == 0;
+  if (plain && mapping->lo == roots->guard_end && world_stack_below(mapping->hi, &stack) && stack.gone)
+    roots_cut_exited(&stack, roots);
+  if (!mapping->read && !mapping->write) roots->guard_end = mapping->hi;
+}
+
+static bool roots_find_stacks(const struct os_mapping *mapping, void *arg) {
+  struct roots *roots = arg;
+  if (strcmp(mapping->name, "[stack]") != 0) {
+    roots_cut_unseen(roots, mapping);
+    return true;
+  }
+  roots_cut_main(roots, mapping);
   return false;
 }
 
@@ -251,7 +265,7 @@ int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, 
   if (!roots.piece) return ENOMEM;
   roots.cuts = (void *)(roots.piece + roots_piece);
   roots_find_cuts(&roots);
-  int error = os_maps_each(roots_find_main, &roots);
+  int error = os_maps_each(roots_find_stacks, &roots);
   if (!error) {
     roots_sort_cuts(&roots);
     for (unsigned i = 0; i < request->count; i++) roots_thread(&roots, &request->threads[i]);

@@ -341,6 +341,7 @@ void world_release(uint64_t mask) {
 static struct {
   uint32_t size;     /* 0: unknown */
   uint32_t tid;      /* offset of the tid */
+  uint32_t state;    /* of the word that has a bit for a thread that is ending; 0: unknown */
   uint32_t specific; /* offset of what follows the array of pthread keys: joinid is after it */
 } world_layout;
 
@@ -357,6 +358,8 @@ static void world_learn_layout(void) {
   if (tid->offset > *size - 4 || specific->offset > *size - 8) return;
   world_layout.tid = tid->offset;
   world_layout.specific = specific->offset;
+  const struct world_field *state = dlsym(RTLD_DEFAULT, "_thread_db_pthread_cancelhandling");
+  if (state && state->bits == 32 && state->offset <= *size - 4) world_layout.state = state->offset;
   world_layout.size = *size;
 }
 
@@ -379,6 +382,10 @@ static void world_stack_bounds(struct world_stack *stack, const uintptr_t *word,
   }
 }
 
+/* The C library's EXITING and TERMINATED. Both are clear in a stack that is being given to its next thread, which has no
+ * tid yet but may have its argument, and in those of threads that a fork left behind. */
+enum { world_ending = 1 << 4 | 1 << 5 };
+
 bool world_stack_read(uintptr_t tcb, struct world_stack *stack) {
   uintptr_t word[world_descriptor_max / sizeof(uintptr_t)];
   size_t size = world_layout.size;
@@ -386,8 +393,23 @@ bool world_stack_read(uintptr_t tcb, struct world_stack *stack) {
   if (word[0] != tcb || word[2] != tcb) return false; /* header.tcb, header.self */
   *stack = (struct world_stack){.tcb = tcb, .end = tcb + size};
   memcpy(&stack->tid, (const char *)word + world_layout.tid, sizeof stack->tid);
+  uint32_t state;
+  memcpy(&state, (const char *)word + world_layout.state, sizeof state);
+  stack->gone = stack->tid <= 0 && (!world_layout.state || state & world_ending);
   world_stack_bounds(stack, word, size / sizeof *word);
   return true;
+}
+
+bool world_stack_below(uintptr_t top, struct world_stack *stack) {
+  enum { least_alignment = 64 };
+  if (!world_layout.size || top < world_layout.size) return false;
+  uintptr_t last = 0;
+  for (uintptr_t alignment = least_alignment; alignment <= os_page_size; alignment *= 2) {
+    uintptr_t tcb = bits_align_down(top - world_layout.size, alignment);
+    if (tcb != last && world_stack_read(tcb, stack) && stack->lo) return true;
+    last = tcb;
+  }
+  return false;
 }
 
 /* Thread pointers of pthreads that came to their end; 0 is empty. A descriptor may be in use again: its tid tells. When
@@ -415,7 +437,7 @@ void world_exited_each(void (*each)(const struct world_stack *stack, void *arg),
   struct world_stack stack;
   for (size_t i = 0; i < world_exited_places; i++) {
     uintptr_t tcb = atomic_load(&world_exited[i]);
-    if (tcb && world_stack_read(tcb, &stack) && stack.tid <= 0) each(&stack, arg);
+    if (tcb && world_stack_read(tcb, &stack) && stack.gone) each(&stack, arg);
   }
 }
 

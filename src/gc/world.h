@@ -47,12 +47,16 @@ struct world_stack {
   uintptr_t lo;        /* the stack is [lo, tcb): static TLS at its end; 0 when that is not known (main's) */
   uintptr_t end;       /* of the descriptor, which begins at tcb */
   pid_t tid;           /* 0: ended, not joined or detached; below 0: joined */
+  bool gone;           /* the thread has ended for good */
   bool detached;
   bool guarded;        /* the C library made the stack, with a guard page: nobody else can use it */
 };
 
 /* Reads a descriptor without trusting the address. False when there is none. */
 bool world_stack_read(uintptr_t tcb, struct world_stack *stack);
+
+/* The same for the descriptor at the upper end of a stack that the C library has mapped up to top. */
+bool world_stack_below(uintptr_t top, struct world_stack *stack);
 
 /* A pthread is at its end (last TSD destructor): remembers its descriptor. Its stack is dead as soon as the kernel
  * has cleared its tid. Any number of threads may call it at once; nothing is allocated. */

@@ -62,10 +62,10 @@ class Runner:
 
 
 def problem_of(sample, output, expected, noisy):
-    """What went wrong, in a word or two, or None. `expected` is (status, output) of the run without anybody."""
+    """What went wrong (killed: it took too long), in a word or two, or None. `expected` is (status, output) of the run without anybody."""
     status = sample["status"]
     if os.WIFSIGNALED(status):
-        return "timeout" if os.WTERMSIG(status) == signal.SIGKILL else signal.Signals(os.WTERMSIG(status)).name
+        return "killed" if os.WTERMSIG(status) == signal.SIGKILL else signal.Signals(os.WTERMSIG(status)).name
     if expected and status != expected[0]:
         return "exit %d" % os.WEXITSTATUS(status)
     if not expected and status != 0:

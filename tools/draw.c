@@ -60,6 +60,7 @@ int draw(const struct options *options, int fd, const char *from) {
   }
   model_group(&model);
   symbols_name(&model);
+  model_group(&model);
   if (options->suppressions && !suppress_read(&suppressions, options->suppressions, draw_complain))
     command_say("%s: %s; nothing is suppressed", options->suppressions, strerror(errno));
   suppress_apply(&suppressions, &model);

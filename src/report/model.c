@@ -96,6 +96,12 @@ static int model_file_of(const struct model *model, const struct model_frame *fr
   return module ? module->same : -1;
 }
 
+/* What makes a frame this one, within its file. */
+static uint64_t model_place(const struct model *model, const struct model_frame *frame) {
+  if (frame->symbol && frame->symbol->file) return (uint64_t)1 << 63 | frame->symbol->id;
+  return model_offset(model, frame);
+}
+
 static const struct model *model_sorting; /* for the comparisons: qsort gives them no argument */
 
 static int model_compare(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
@@ -105,7 +111,7 @@ static int model_compare_stacks(const struct model_stack *a, const struct model_
   for (size_t i = 0; i < a->count && i < b->count; i++) {
     const struct model_frame *f = &model->frames[a->first + i], *g = &model->frames[b->first + i];
     int order = model_compare((uint64_t)(model_file_of(model, f) + 1), (uint64_t)(model_file_of(model, g) + 1));
-    if (order == 0) order = model_compare(model_offset(model, f), model_offset(model, g));
+    if (order == 0) order = model_compare(model_place(model, f), model_place(model, g));
     if (order != 0) return order;
   }
   return model_compare(a->count, b->count);
@@ -132,7 +138,7 @@ static uint64_t model_hash(const struct model *model, const struct model_leak *l
   uint64_t hash = bits_mix((uint64_t)leak->kind * 2 + leak->cycle + 1);
   for (size_t i = 0; i < leak->stack.count; i++) {
     const struct model_frame *frame = &model->frames[leak->stack.first + i];
-    hash = bits_mix(hash ^ model_offset(model, frame)) + (uint64_t)(model_file_of(model, frame) + 1);
+    hash = bits_mix(hash ^ model_place(model, frame)) + (uint64_t)(model_file_of(model, frame) + 1);
   }
   return hash;
 }
@@ -148,6 +154,7 @@ static void model_add_up(struct model *model) {
 void model_group(struct model *model) {
   model_link_modules(model);
   if (!model->totals_told) model_add_up(model);
+  model->totals_told = true;
   for (size_t i = 0; i < model->leak_count; i++) model->leaks[i].hash = model_hash(model, &model->leaks[i]);
 
   model_sorting = model;

@@ -12,12 +12,13 @@
 enum model_kind { MODEL_DEFINITE, MODEL_INDIRECT, MODEL_REACHABLE, model_kinds };
 
 /* What a frame is called. Where functions were inlined, the chain of callers leads to the function that has
- * the frame. */
+ * the frame. Two frames that read the same have the same symbol. */
 struct symbol {
-  const char *function;   /* demangled; NULL: unknown */
-  const char *file;       /* with its directory; NULL: unknown */
-  const char *file_shown; /* the end of file, without the directory that the compiler ran in */
-  int line;               /* 0: unknown */
+  const char *function;        /* demangled; NULL: unknown */
+  const char *file;            /* with its directory; NULL: unknown */
+  const char *file_shown;      /* the end of file, without the directory that the compiler ran in */
+  int line;                    /* 0: unknown */
+  uint32_t id;                 /* from 1, in the order in which frames were named */
   const struct symbol *caller; /* what the function was inlined into; NULL: it has the frame itself */
 };
 
@@ -100,9 +101,11 @@ uint64_t model_offset(const struct model *model, const struct model_frame *frame
 /* NULL when the module is unknown. */
 const struct model_module *model_module_of(const struct model *model, const struct model_frame *frame);
 
-/* Makes one leak of those that have the same kind, cycle flag and stack (by module and offset, so that a
- * library that was loaded twice counts once), and puts them in order: definite, indirect, reachable; the
- * largest first. Totals that the record did not tell are added up. */
+/* Makes one leak of those that have the same kind, cycle flag and stack, and puts them in order: definite,
+ * indirect, reachable; the largest first. Frames are the same when they have the same file and line; without
+ * these, the same module and offset, so that a library that was loaded twice counts once. It is called again
+ * when frames are named: an unrolled loop has several calls, and one line. Totals that the record did not tell
+ * are added up. */
 void model_group(struct model *model);
 
 /* Is there anything definitely or indirectly lost that is not suppressed? */

@@ -40,10 +40,20 @@ struct symbols_entry {
   const struct symbol *symbol;
 };
 
+/* A symbol that frames share. */
+struct symbols_shared {
+  struct symbol symbol;
+  struct symbols_shared *next;
+};
+
+enum { symbols_buckets = 1 << 12 };
+
 struct symbols {
   struct model *model;
   struct symbols_file *files; /* one for each module of the model */
   struct symbols_entry *cache;
+  uint32_t count; /* symbols shared */
+  struct symbols_shared *shared[symbols_buckets];
   size_t cache_size; /* a power of two, at least twice the frames */
 };
 
@@ -127,6 +137,30 @@ static const char *symbols_plain(const char *name) {
   return symbols_demangle(name[length] ? model_copy(name, length) : name);
 }
 
+static bool symbols_same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static bool symbols_same(const struct symbol *a, const struct symbol *b) {
+  return a->line == b->line && a->caller == b->caller && symbols_same_text(a->function, b->function) &&
+         symbols_same_text(a->file, b->file);
+}
+
+/* The one symbol that reads like this one; its callers are shared first. */
+static const struct symbol *symbols_share(struct symbols *symbols, const struct symbol *symbol) {
+  if (!symbol) return NULL;
+  struct symbol wanted = *symbol;
+  wanted.caller = symbols_share(symbols, symbol->caller);
+  uint64_t hash = bits_mix((uint64_t)wanted.line ^ (uint64_t)(uintptr_t)wanted.caller);
+  for (const char *c = wanted.function; c && *c; c++) hash = hash * 31 + (unsigned char)*c;
+  struct symbols_shared **bucket = &symbols->shared[bits_mix(hash) % symbols_buckets];
+  for (struct symbols_shared *at = *bucket; at; at = at->next)
+    if (symbols_same(&at->symbol, &wanted)) return &at->symbol;
+  struct symbols_shared *added = model_alloc(sizeof *added);
+  *added = (struct symbols_shared){wanted, *bucket};
+  added->symbol.id = ++symbols->count;
+  *bucket = added;
+  return &added->symbol;
+}
+
 static const struct symbol *symbols_look_up(struct symbols_file *file, uint64_t offset) {
   /* A return address may be the first byte of the next function or line: the call is before it. */
   GElf_Addr address = offset - 1 + file->bias;
@@ -158,7 +192,7 @@ static const struct symbol *symbols_find(struct symbols *symbols, const struct m
   struct symbols_file *file = &symbols->files[module->same];
   if (!file->opened) symbols_open(file, module);
   *entry = (struct symbols_entry){true, module->same, offset, NULL};
-  if (file->module) entry->symbol = symbols_look_up(file, offset);
+  if (file->module) entry->symbol = symbols_share(symbols, symbols_look_up(file, offset));
   return entry->symbol;
 }
 

@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+static volatile int calls;
+
 __attribute__((noinline)) static uint64_t here(void) {
+  calls++; /* not a pure function: two calls are two */
   return (uint64_t)(uintptr_t)__builtin_return_address(0);
 }
 
@@ -124,6 +127,23 @@ static void test_lines(void) {
      "and its caller has the line of the call");
 }
 
+/* A loop that was unrolled has two calls in one line. */
+static void test_shared(void) {
+  uint64_t places[2];
+  places[0] = here(), places[1] = here();
+  struct model *m = model_of(places[0]);
+  size_t first = m->frame_count;
+  model_add_frame(m, places[1], 0);
+  *model_add_leak(m) = (struct model_leak){.size = {2, 20}, .stack = {first, 1}};
+  const struct symbol *symbol = name(m);
+  if (!symbol || !symbol->file) return;
+  OK(places[0] != places[1] && m->frames[0].symbol == m->frames[1].symbol,
+     "two calls in one line have one name");
+  OK(m->leak_count == 2, "(before)");
+  model_group(m);
+  OK(m->leak_count == 1 && m->leaks[0].size.count == 3, "and are one leak");
+}
+
 static void test_refusals(void) {
   struct model *m = model_of(plain_function());
   m->modules[0].path = "/nonexistent/program";
@@ -159,6 +179,7 @@ int main(void) {
   OK(dlopen("libstdc++.so.6", RTLD_NOW) ? is(work, "demo::work(int)") : is(work, "_ZN4demo4workEi"),
      "a C++ name is demangled where the machine can");
   test_lines();
+  test_shared();
   test_refusals();
   setenv("DEBUGINFOD_URLS", "http://127.0.0.1:9", 1);
   name(model_of(plain_function()));

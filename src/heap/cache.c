@@ -114,12 +114,25 @@ static void cache_leave(struct bin *bin, struct block *block) {
   bin->block = NULL;
 }
 
+static uint32_t cache_count_live(const struct block *block) {
+  uint32_t live = block->nslots;
+  for (uint32_t group = 0; group < cache_groups(block); group++)
+    live -= bits_count(cache_free_slots(block->state + (size_t)group * block_group));
+  return live;
+}
+
 /* An owned block that is not the current one has slots back: find it its place. locked: the heap lock is held. */
 static void cache_settle(struct cache *cache, struct block *block, bool locked) {
   struct bin *bin = cache_bin(cache, block);
   if (bin->block == block) return;
   if (block->full && block->used <= block->wake) cache_ready_link(bin, block);
   if (block->used != 0 || block->full || atomic_load(&block->queued)) return;
+  /* The state bytes have the last word: a block with a live slot is never given up, whatever was counted. */
+  uint32_t live = cache_count_live(block);
+  if (live) {
+    block->used = live;
+    return;
+  }
   cache_ready_unlink(bin, block);
   if (!locked) heap_lock();
   block_unmake(block);
@@ -315,12 +328,10 @@ static void cache_repair_orphans(void) {
   for (struct block *block; (block = region_next(&unit)) != NULL; unit += block->units) {
     struct cache *owner = atomic_load(&block->owner);
     if (!owner || !owner->idle) continue;
-    uint32_t live = 0;
-    for (uint32_t i = 0; i < block->nslots; i++) live += block->state[i] != STATE_FREE;
-    block->used = live;
+    atomic_store(&block->remote_freed, 0);
+    block->used = cache_count_live(block);
     block->touched = cache_groups(block);
     block->groups = cache_groups_mask(block->touched);
-    atomic_store(&block->remote_freed, 0);
     atomic_store(&block->queued, 0);
     cache_ready_link(&owner->bins[block->kind][block->class], block);
   }

@@ -200,6 +200,11 @@ void *os_arena_alloc(size_t size, size_t align) {
   return (void *)p;
 }
 
+void os_arena_populate(void *piece, size_t size) {
+  uintptr_t lo = bits_align_down((uintptr_t)piece, os_page_size);
+  os_memory_populate((void *)lo, bits_align_up((uintptr_t)piece + size, os_page_size) - lo);
+}
+
 size_t os_arena_bytes(void) { return atomic_load(&arena.total); }
 
 /* Another thread may have been inside when the fork happened: give up the rest of the chunk. */

@@ -42,6 +42,8 @@ bool os_memory_is_readable(uintptr_t address);
 
 /* Metadata: zeroed memory that is never given back, in pieces of any size. Takes LOCK_ARENA. NULL when refused. */
 void *os_arena_alloc(size_t size, size_t align);
+/* os_memory_populate for a piece of the arena, or of a mapping, that will all be used. */
+void os_arena_populate(void *piece, size_t size);
 size_t os_arena_bytes(void);
 void os_arena_fork_child(void);
 

@@ -53,12 +53,18 @@ static void capture_give_back(struct capture_thread *thread) {
   while (!atomic_compare_exchange_weak(&capture_unused, &top, capture_top(thread, top)));
 }
 
+static struct capture_thread *capture_new(void) {
+  struct capture_thread *thread = os_memory_map((sizeof *thread + os_page_size - 1) & -os_page_size);
+  if (thread) os_arena_populate(thread, offsetof(struct capture_thread, walk.memo.ring));
+  return thread;
+}
+
 static struct capture_thread *capture_take(void) {
   uint64_t top = atomic_load(&capture_unused);
   struct capture_thread *thread;
   do {
     thread = capture_pointer(top);
-    if (!thread) return os_memory_map((sizeof *thread + os_page_size - 1) & -os_page_size);
+    if (!thread) return capture_new();
   } while (!atomic_compare_exchange_weak(&capture_unused, &top, capture_top(thread->next, top)));
   memset(thread->walk.ranges, 0, sizeof thread->walk.ranges); /* they were another thread's */
   thread->walk.kept_count = 0;

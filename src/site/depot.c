@@ -15,9 +15,9 @@
 #include "os/memory.h"
 
 enum {
-  depot_chunk_bits = 12,
+  depot_chunk_bits = 10,
   depot_chunk = 1 << depot_chunk_bits, /* nodes */
-  depot_chunks = 1 << 14,
+  depot_chunks = 1 << 16,
   depot_table_least = 1024,
   depot_buffers = 8,
 };
@@ -77,6 +77,7 @@ static struct depot_table *depot_room(uint32_t used) {
   uint64_t size = old ? (old->mask + 1) * 2 : depot_table_least;
   struct depot_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 16);
   if (!table) return NULL;
+  os_arena_populate(table, sizeof *table + size * sizeof table->entries[0]);
   table->mask = size - 1;
   for (uint64_t i = 0; old && i <= old->mask; i++) {
     uint64_t entry = atomic_load_explicit(&old->entries[i], memory_order_relaxed);
@@ -92,6 +93,7 @@ static struct depot_node *depot_place(uint32_t id) {
   if (!atomic_load_explicit(link, memory_order_relaxed)) {
     struct depot_node *chunk = os_arena_alloc(depot_chunk * sizeof *chunk, 16);
     if (!chunk) return NULL;
+    os_arena_populate(chunk, depot_chunk * sizeof *chunk);
     atomic_store_explicit(link, chunk, memory_order_release);
   }
   return depot_node(id);

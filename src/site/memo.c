@@ -4,7 +4,11 @@
 
 #include "site/memo.h"
 
+#include "os/memory.h"
+
 #include <string.h>
+
+enum { memo_step = 8 * 1024 /* words of the ring that are made ready at a time */ };
 
 void memo_begin(struct memo *memo, const struct site_start *start) {
   const uint32_t most = memo_header + memo_words_max;
@@ -17,7 +21,12 @@ void memo_begin(struct memo *memo, const struct site_start *start) {
     memo->head = (memo->head | UINT32_MAX) + 1;
     memo->head += 2 * memo_ring_words - memo->head % memo_ring_words;
   }
-  memo->record = &memo->ring[memo->head % memo_ring_words];
+  at = memo->head % memo_ring_words;
+  if (unlikely(at + most > memo->ready)) {
+    os_arena_populate(&memo->ring[memo->ready], memo_step * sizeof memo->ring[0]);
+    memo->ready += memo_step;
+  }
+  memo->record = &memo->ring[at];
   memo->count = 0;
   memo->last = start->sp;
   memo->recording = true;

@@ -33,7 +33,8 @@ struct memo_way {
 
 struct memo {
   struct memo_way ways[memo_sets * memo_ways];
-  uint64_t head; /* where the next entry begins, in words; 0 before the first, which lies a ring further */
+  uint64_t ready; /* words of the ring that have memory */
+  uint64_t head;  /* where the next entry begins, in words; 0 before the first, which lies a ring further */
   /* the walk that is being recorded */
   uint64_t *record;
   uint32_t count;

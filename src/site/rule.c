@@ -174,6 +174,7 @@ static struct rule_table *rule_room(uint32_t epoch) {
   size_t size = old ? (old->mask + 1) * 2 : rule_table_least;
   struct rule_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 16);
   if (!table) return NULL;
+  os_arena_populate(table, sizeof *table + size * sizeof table->entries[0]);
   table->mask = size - 1;
   table->era = epoch >> 16;
   rule_table_used = 0;

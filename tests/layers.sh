@@ -34,6 +34,12 @@ ok "the runtime knows nothing of the report library but the record" test ! -s "$
 grep -rlE 'libunwind\.h' "$srcdir/src" "$srcdir/preload" "$srcdir/tools" | grep -v '/src/site/' >"$work/up"
 ok "only src/site uses libunwind" test ! -s "$work/up" || note "$work/up"
 
+find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" -name '*.c' |
+  while read -r file; do
+    [ "$(grep -m 1 '^#include' "$file")" = '#include "config.h"' ] || echo "$file"
+  done >"$work/up"
+ok "every source includes config.h first, so that --enable-checks reaches it" test ! -s "$work/up" || note "$work/up"
+
 find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/include" "$srcdir/tests" -name '*.[ch]' |
   while read -r file; do
     head -n 1 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file"

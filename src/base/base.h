@@ -28,6 +28,10 @@ enum { checks_enabled = 0 };
 /* Prints the broken invariant to standard error without allocating, and aborts. */
 _Noreturn void check_failed(const char *condition, const char *file, int line);
 
+/* Up to here p is in a register or on the stack, so that a thread that is stopped meanwhile holds the object, whatever the
+ * compiler thinks that it no longer needs. */
+#define keep_alive(p) __asm__ volatile("" : "+r"(p))
+
 /* Thread-local storage that a preloaded library may use: one load, no call that could allocate. */
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The futex lock. Three states, so that an uncontended lock makes no system call. */
+#include "config.h"
+
 #include "base/lock.h"
 
 #include <errno.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The option table and its parser. */
+#include "config.h"
+
 #include "base/options.h"
 
 #include "base/print.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Signal-safe printing. */
+#include "config.h"
+
 #include "base/print.h"
 
 #include <errno.h>

@@ -2,7 +2,10 @@
  * The depot: nodes in the order of their ids, and a hash table over (outer, pc).
  *
  *   node    | pc : 64 | outer : 32 |                    never changed once its id is in the table
- *   table   | hash : 32 | id : 32 |                     open addressing; replaced by one of twice the size
+ *   table   | hash : 32 | id : 32 |                     replaced by one of twice the size when it is half full
+ *
+ * An entry is in the bucket of its outer id, or, if that is full, where its hash says. Frames that came together have
+ * ids in a row, so that what is found for one of them brings the next ones into the processor's cache.
  *
  * A node is counted last. So a fork child may find the lock's work half done, but nothing of it is visible. */
 #include "config.h"
@@ -19,6 +22,7 @@ enum {
   depot_chunk = 1 << depot_chunk_bits, /* nodes */
   depot_chunks = 1 << 16,
   depot_table_least = 1024,
+  depot_bucket = 4, /* entries: half a cache line */
   depot_buffers = 8,
 };
 
@@ -29,7 +33,7 @@ struct depot_node {
 
 struct depot_table {
   uint64_t mask;
-  _Atomic uint64_t entries[];
+  _Alignas(64) _Atomic uint64_t entries[];
 };
 
 static struct lock depot_lock = LOCK_INIT(LOCK_UNWIND);
@@ -51,12 +55,17 @@ static uint64_t depot_hash(uint32_t outer, uintptr_t pc) {
   return (pc + (uint64_t)outer * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
 }
 
+/* The i-th place at which an entry may be. */
+static _Atomic uint64_t *depot_slot(struct depot_table *table, uint64_t hash, uint32_t outer, uint64_t i) {
+  return &table->entries[(i < depot_bucket ? (uint64_t)outer * depot_bucket + i : (hash >> 32) + i) & table->mask];
+}
+
 /* 0 when there is none. */
 static uint32_t depot_find(uint64_t hash, uint32_t outer, uintptr_t pc) {
   struct depot_table *table = atomic_load_explicit(&depot_current, memory_order_acquire);
   if (!table) return 0;
-  for (uint64_t i = hash >> 32;; i++) {
-    uint64_t entry = atomic_load_explicit(&table->entries[i & table->mask], memory_order_acquire);
+  for (uint64_t i = 0;; i++) {
+    uint64_t entry = atomic_load_explicit(depot_slot(table, hash, outer, i), memory_order_acquire);
     if (entry == 0) return 0;
     if (entry >> 32 != hash >> 32) continue;
     struct depot_node *node = depot_node((uint32_t)entry);
@@ -64,24 +73,24 @@ static uint32_t depot_find(uint64_t hash, uint32_t outer, uintptr_t pc) {
   }
 }
 
-static void depot_put(struct depot_table *table, uint64_t entry) {
-  uint64_t i = entry >> 32;
-  while (atomic_load_explicit(&table->entries[i & table->mask], memory_order_relaxed) != 0) i++;
-  atomic_store_explicit(&table->entries[i & table->mask], entry, memory_order_release);
+static void depot_put(struct depot_table *table, uint64_t hash, uint32_t outer, uint32_t id) {
+  uint64_t i = 0;
+  while (atomic_load_explicit(depot_slot(table, hash, outer, i), memory_order_relaxed) != 0) i++;
+  atomic_store_explicit(depot_slot(table, hash, outer, i), (hash & (UINT64_MAX << 32)) | id, memory_order_release);
 }
 
-/* A table with room for one more; at most three quarters are taken. */
+/* A table with room for one more than used. */
 static struct depot_table *depot_room(uint32_t used) {
   struct depot_table *old = atomic_load_explicit(&depot_current, memory_order_relaxed);
-  if (old && used < old->mask / 4 * 3) return old;
+  if (old && used < old->mask / 2) return old;
   uint64_t size = old ? (old->mask + 1) * 2 : depot_table_least;
-  struct depot_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 16);
+  struct depot_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 64);
   if (!table) return NULL;
   os_arena_populate(table, sizeof *table + size * sizeof table->entries[0]);
   table->mask = size - 1;
-  for (uint64_t i = 0; old && i <= old->mask; i++) {
-    uint64_t entry = atomic_load_explicit(&old->entries[i], memory_order_relaxed);
-    if (entry) depot_put(table, entry);
+  for (uint32_t id = 1; id <= used; id++) {
+    const struct depot_node *node = depot_node(id);
+    depot_put(table, depot_hash(node->outer, node->pc), node->outer, id);
   }
   atomic_store_explicit(&depot_current, table, memory_order_release);
   return table;
@@ -103,11 +112,11 @@ static uint32_t depot_make(uint64_t hash, uint32_t outer, uintptr_t pc) {
   CHECK(lock_is_held(&depot_lock));
   uint32_t id = atomic_load_explicit(&depot_used, memory_order_relaxed) + 1;
   struct depot_node *node = depot_place(id);
-  struct depot_table *table = node ? depot_room(id) : NULL;
+  struct depot_table *table = node ? depot_room(id - 1) : NULL;
   if (!table) return 0;
   *node = (struct depot_node){.pc = pc, .outer = outer};
   atomic_store_explicit(&depot_used, id, memory_order_release);
-  depot_put(table, (hash & (UINT64_MAX << 32)) | id);
+  depot_put(table, hash, outer, id);
   return id;
 }
 

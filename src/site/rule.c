@@ -154,8 +154,8 @@ static const uint64_t rule_busy = UINT64_MAX;
 static bool rule_stale(uint64_t key, uint32_t epoch) { return key == rule_busy || (uint16_t)epoch != key >> 48; }
 
 static bool rule_put(struct rule_table *table, uint64_t key, rule_word word, uint32_t epoch) {
-  for (uint64_t i = rule_hash(key);; i++) {
-    struct rule_entry *entry = &table->entries[i & table->mask];
+  for (uint64_t i = 0;; i++) {
+    struct rule_entry *entry = rule_slot(table, key, i);
     uint64_t found = atomic_load_explicit(&entry->key, memory_order_relaxed);
     if (found != 0 && !rule_stale(found, epoch)) continue;
     atomic_store_explicit(&entry->key, rule_busy, memory_order_relaxed);
@@ -170,9 +170,9 @@ static bool rule_put(struct rule_table *table, uint64_t key, rule_word word, uin
 static struct rule_table *rule_room(uint32_t epoch) {
   struct rule_table *old = atomic_load_explicit(&rule_current, memory_order_relaxed);
   if (old && old->era != epoch >> 16) old = NULL;
-  if (old && rule_table_used <= old->mask / 4 * 3) return old;
+  if (old && rule_table_used <= old->mask / 2) return old;
   size_t size = old ? (old->mask + 1) * 2 : rule_table_least;
-  struct rule_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 16);
+  struct rule_table *table = os_arena_alloc(sizeof *table + size * sizeof table->entries[0], 64);
   if (!table) return NULL;
   os_arena_populate(table, sizeof *table + size * sizeof table->entries[0]);
   table->mask = size - 1;

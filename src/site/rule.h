@@ -81,7 +81,7 @@ struct rule_entry {
 struct rule_table {
   uint64_t mask;
   uint64_t era; /* the epoch's upper bits: keys hold the lower 16 */
-  struct rule_entry entries[];
+  _Alignas(64) struct rule_entry entries[];
 };
 
 extern _Atomic(struct rule_table *) rule_current;
@@ -91,15 +91,20 @@ static inline uint64_t rule_key(uintptr_t pc, bool exact, uint32_t epoch) {
   return pc | (uint64_t)exact << 47 | (uint64_t)epoch << 48;
 }
 
-static inline uint64_t rule_hash(uint64_t key) { return (key * 0x9e3779b97f4a7c15u) >> 32; }
+/* The i-th place at which the entry of a key may be: first in the cache line of its 64 bytes of code, since what is
+ * called from one function is often called in turn; then where its hash says. */
+static inline struct rule_entry *rule_slot(struct rule_table *table, uint64_t key, uint64_t i) {
+  uint64_t place = i < 4 ? (key >> 6) * 4 + i : ((key * 0x9e3779b97f4a7c15u) >> 32) + i;
+  return &table->entries[place & table->mask];
+}
 
 /* RULE_UNKNOWN when it has to be learned. A few nanoseconds. */
 static inline rule_word rule_find(uintptr_t pc, bool exact, uint32_t epoch) {
   struct rule_table *table = atomic_load_explicit(&rule_current, memory_order_acquire);
   uint64_t key = rule_key(pc, exact, epoch);
   if (unlikely(!table || table->era != epoch >> 16)) return RULE_UNKNOWN;
-  for (uint64_t i = rule_hash(key);; i++) {
-    struct rule_entry *entry = &table->entries[i & table->mask];
+  for (uint64_t i = 0;; i++) {
+    struct rule_entry *entry = rule_slot(table, key, i);
     uint64_t found = atomic_load_explicit(&entry->key, memory_order_acquire);
     if (found == key) {
       rule_word word = atomic_load_explicit(&entry->word, memory_order_acquire);

@@ -106,6 +106,7 @@ void alloc_free(void *p, enum misuse_call call, const struct site_start *start) 
     if (cache && atomic_load(&block->owner) == cache) cache_free_own(cache, block, slot);
     else cache_free_remote(block, slot);
   }
+  keep_alive(p);
   errno = saved;
 }
 

@@ -16,8 +16,11 @@ static void *large_make(size_t size, size_t align, size_t room, enum kind kind, 
   if (size > region.span || align > region.span) return NULL;
   heap_lock();
   struct block *block = block_make_large(size, align, room, kind, zero);
+  void *p = block ? (void *)block->start : NULL;
+  keep_alive(p); /* whoever waits for the lock may be about to stop us */
   heap_unlock();
-  return block ? (void *)block->start : NULL;
+  keep_alive(p);
+  return p;
 }
 
 void *large_alloc(size_t size, size_t align, enum kind kind, bool *zero) {
@@ -44,9 +47,13 @@ static bool large_resize_in_place(struct block *block, size_t size) {
 
 void *large_resize(struct block *block, size_t size) {
   if (size > region.span) return NULL;
-  if (large_resize_in_place(block, size)) return (void *)block->start;
   bool zero;
   void *old = (void *)block->start;
+  keep_alive(old);
+  if (large_resize_in_place(block, size)) {
+    keep_alive(old);
+    return old;
+  }
   size_t old_size = block->size;
   /* Who grows once grows again. */
   size_t room = size > old_size ? size : 0;
@@ -56,5 +63,7 @@ void *large_resize(struct block *block, size_t size) {
   size_t pages = bits_align_down(keep, os_page_size);
   if (keep < large_move_from || os_memory_move(old, new, pages) != 0) memcpy(new, old, keep);
   large_free(block);
+  keep_alive(new);
+  keep_alive(old);
   return new;
 }

@@ -19,6 +19,8 @@
 #include "gc/mark.h"
 
 #include "base/bits.h"
+#include "gc/marker.h"
+#include "gc/scout.h"
 #include "os/maps.h"
 #include "os/memory.h"
 #include "os/threads.h"
@@ -26,69 +28,13 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-  mark_state_ring = 64,  /* powers of two */
-  mark_object_ring = 16,
-  mark_chunk = 4096,     /* bytes of an object looked at in one go, so that the stack stays small */
-  mark_paged = 1 << 18,  /* a larger object may have pages that were never touched */
-  mark_first_stack = 1 << 20,
-  mark_holes_max = 4096,
-};
-
-/* What the loop needs to know of a unit, in half a cache line: the descriptors lie scattered among state bytes, and going
- * through them costs a list two misses more for each object. All 0: no block there, so that no state is ever found. */
-struct mark_unit {
-  uintptr_t start; /* of its block */
-  uint8_t *state;
-  uint32_t inverse;   /* 0: large */
-  uint32_t slot_size; /* 0: large */
-  bool scanned;
-};
-
-struct mark_state { /* a candidate, its state byte under way */
-  uint8_t *state;
-  const struct mark_unit *unit;
-};
-
-struct mark_span { /* an object, or a part of one, to be looked into */
-  uintptr_t lo;
-  size_t size; /* the top bit: a large object of which only touched pages count */
-};
-#define MARK_PAGED ((size_t)1 << 63)
-
-struct mark_hole {
-  uintptr_t lo, hi;
-};
-
-struct marker {
-  /* constant during a search */
-  uintptr_t base;
-  size_t limit; /* bytes of the region that were ever used */
-  struct mark_unit *units;
-  struct mark_colour colour;
-  bool unaligned;
-  uint64_t guard;    /* of mangled words; 0: unknown */
-  size_t nholes;     /* parts of objects that cannot be read in place */
-  struct mark_hole *holes;
-  size_t most_bytes; /* of the stack */
-
-  bool overflow;
-  struct mark_span *stack, *top, *end;
-  uint32_t state_head, state_tail, object_head, object_tail; /* tail - head entries are under way */
-  struct mark_state states[mark_state_ring];
-  struct mark_span objects[mark_object_ring];
-  char buffer[mark_chunk]; /* a copy of what cannot be read in place */
-};
-
 static struct marker marker;
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* --- the stack --- */
 
 static size_t mark_stack_bytes(const struct marker *m) { return (size_t)((char *)m->end - (char *)m->stack); }
 
-static __attribute__((noinline)) bool mark_grow_slow(struct marker *m) {
+bool mark_grow_slow(struct marker *m) {
   size_t old = mark_stack_bytes(m), bytes = old ? old * 2 : mark_first_stack;
   if (old && m->most_bytes && bytes > m->most_bytes) return false;
   char *more = os_memory_map(bytes);
@@ -101,45 +47,6 @@ static __attribute__((noinline)) bool mark_grow_slow(struct marker *m) {
   m->top = m->stack + old / sizeof *m->top;
   m->end = m->stack + bytes / sizeof *m->end;
   return true;
-}
-
-ALWAYS_INLINE void mark_push(struct marker *m, uintptr_t lo, size_t size) {
-  if (unlikely(m->top == m->end) && !mark_grow_slow(m)) {
-    m->overflow = true;
-    return;
-  }
-  *m->top++ = (struct mark_span){lo, size};
-}
-
-/* --- a candidate --- */
-
-ALWAYS_INLINE void mark_take(struct marker *m, struct mark_state candidate) {
-  uint8_t state = *candidate.state;
-  if ((state & m->colour.mask) != m->colour.want) return;
-  *candidate.state = state | m->colour.paint;
-  const struct mark_unit *unit = candidate.unit;
-  if (!unit->scanned) return;
-  if (likely(unit->slot_size)) {
-    uintptr_t slot = (uintptr_t)(candidate.state - unit->state);
-    mark_push(m, unit->start + slot * unit->slot_size, unit->slot_size);
-    return;
-  }
-  size_t size = region_find(unit->start)->size;
-  mark_push(m, unit->start, size >= mark_paged ? size | MARK_PAGED : size);
-}
-
-/* sparse: little is under way, so the object is asked for at once. */
-ALWAYS_INLINE void mark_word(struct marker *m, uintptr_t word, bool sparse) {
-  uintptr_t offset = word - m->base;
-  if (likely(offset >= m->limit)) return;
-  const struct mark_unit *unit = &m->units[offset >> block_unit_shift];
-  if (unlikely(!unit->inverse) && !(unit->state && block_contains(region_find(unit->start), word))) return;
-  /* In the tail of a block of slots the state is ABSENT. */
-  struct mark_state candidate = {unit->state + ((word - unit->start) * unit->inverse >> 32), unit};
-  __builtin_prefetch(candidate.state, 1);
-  if (sparse) __builtin_prefetch((void *)word);
-  if (m->state_tail - m->state_head == mark_state_ring) mark_take(m, m->states[m->state_head++ % mark_state_ring]);
-  m->states[m->state_tail++ % mark_state_ring] = candidate;
 }
 
 /* Looks at the words that begin in [lo, lo + size) and end by hi. */
@@ -197,8 +104,11 @@ static __attribute__((noinline)) void mark_paged_slow(struct marker *m, uintptr_
 /* --- the loop --- */
 
 ALWAYS_INLINE void mark_look(struct marker *m, struct mark_span span, bool sparse) {
-  if (unlikely(span.size & MARK_PAGED)) {
-    mark_paged_slow(m, span.lo, span.size & ~MARK_PAGED, mark_pages);
+  if (unlikely(span.size & (MARK_PAGED | MARK_SEGMENT))) {
+    if (span.size & MARK_SEGMENT)
+      scouts_mark_segment(m, span.lo);
+    else
+      mark_paged_slow(m, span.lo, span.size & ~MARK_PAGED, mark_pages);
     return;
   }
   uintptr_t hi = span.lo + span.size;
@@ -212,8 +122,29 @@ ALWAYS_INLINE void mark_look(struct marker *m, struct mark_span span, bool spars
     mark_words(m, span.lo, span.size, hi, sparse);
 }
 
+/* With hardly anything under way for a while, and that slow, scouts go ahead: see scout.h. A list laid out in order comes at
+ * the speed of the processor's own prefetching, so that scouts would only cost. */
+static __attribute__((noinline)) void mark_lone_slow(struct marker *m) {
+  uint64_t now = os_thread_clock(); /* not by the wall: others may be running */
+  if (m->lone > m->lone_most) {
+    bool slow = m->lone_eager || now - m->lone_since > (uint64_t)m->lone_most * mark_lone_ns;
+    m->lone_windows = slow ? m->lone_windows + 1 : 0; /* one alone may be a machine that was busy elsewhere */
+    if (m->lone_windows == mark_lone_windows) scouts_begin(m);
+  }
+  m->lone = 1;
+  m->lone_since = now;
+}
+
+ALWAYS_INLINE void mark_lone(struct marker *m) {
+  if (m->scouts)
+    scouts_step(m);
+  else if (!m->scouts_tried && unlikely(m->lone++ == 0 || m->lone > m->lone_most))
+    mark_lone_slow(m);
+}
+
 /* Until nothing is under way. */
 static void mark_drain(struct marker *m) {
+  enum { few = 2 };
   for (;;) {
     while (m->object_tail - m->object_head < mark_object_ring && m->top != m->stack) {
       struct mark_span span = *--m->top;
@@ -222,10 +153,15 @@ static void mark_drain(struct marker *m) {
     }
     uint32_t under_way = m->object_tail - m->object_head;
     if (under_way) {
-      mark_look(m, m->objects[m->object_head++ % mark_object_ring], under_way == 1);
+      if (under_way <= few)
+        mark_lone(m);
+      else
+        m->lone = 0;
+      mark_look(m, m->objects[m->object_head++ % mark_object_ring], under_way <= few);
       continue;
     }
     if (m->state_head == m->state_tail) return;
+    if (m->scouts) scouts_step(m);
     while (m->state_head != m->state_tail) mark_take(m, m->states[m->state_head++ % mark_state_ring]);
   }
 }
@@ -305,8 +241,12 @@ void mark_contents(struct block *block, uint32_t slot) {
 }
 
 void mark_use(struct mark_colour colour) {
+  struct marker *m = &marker;
   CHECK((colour.mask & colour.paint) == colour.paint && !(colour.want & colour.paint));
-  marker.colour = colour;
+  scouts_end(m);
+  m->colour = colour;
+  m->scouts_tried = colour.paint != STATE_MARK || m->unaligned || m->nholes; /* or not to be tried */
+  m->lone = m->lone_windows = 0;
 }
 
 /* --- begin and end --- */
@@ -358,6 +298,8 @@ int mark_begin(const struct mark_options *options) {
   m->base = region.base;
   m->limit = atomic_load(&region.used) << block_unit_shift;
   m->unaligned = options->unaligned;
+  m->lone_eager = options->scouts_after != 0;
+  m->lone_most = options->scouts_after ? options->scouts_after : mark_lone_most;
   m->most_bytes = options->most_pending * sizeof(struct mark_span);
   if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(m->guard));
   m->holes = os_memory_map(mark_holes_max * sizeof *m->holes);
@@ -369,6 +311,7 @@ int mark_begin(const struct mark_options *options) {
 
 void mark_end(void) {
   struct marker *m = &marker;
+  scouts_end(m);
   if (m->stack) os_memory_unmap(m->stack, m->most_bytes ? mark_first_stack : mark_stack_bytes(m));
   if (m->holes) os_memory_unmap(m->holes, mark_holes_max * sizeof *m->holes);
   if (m->units) os_memory_unmap(m->units, mark_units_bytes(m));

@@ -17,6 +17,7 @@ struct mark_colour {
 
 struct mark_options {
   bool unaligned;      /* a pointer may begin at any byte, not only at a word */
+  uint32_t scouts_after; /* objects that came alone before scouts are sent (scout.h), 0: as is best */
   size_t most_pending; /* entries of the stack, at most 65536; 0: no limit. Tests make it overflow */
 };
 

@@ -124,10 +124,13 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds)
 
 void os_futex_wake(_Atomic uint32_t *word) { os_call(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX); }
 
-uint64_t os_clock(void) {
+static uint64_t threads_clock(clockid_t which) {
   int saved = errno;
   struct timespec now = {0};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(which, &now);
   errno = saved;
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+uint64_t os_clock(void) { return threads_clock(CLOCK_MONOTONIC); }
+uint64_t os_thread_clock(void) { return threads_clock(CLOCK_THREAD_CPUTIME_ID); }

@@ -32,5 +32,6 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds)
 void os_futex_wake(_Atomic uint32_t *word);
 
 uint64_t os_clock(void); /* monotonic nanoseconds */
+uint64_t os_thread_clock(void); /* nanoseconds that this thread has run */
 
 #endif

@@ -17,6 +17,7 @@ static size_t unmark(void) {
   for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
     for (uint32_t slot = 0; slot < block->nslots; slot++) {
       marked += block->state[slot] & STATE_MARK ? 1 : 0;
+      if (block->state[slot] & ~(STATE_LIVE | STATE_MARK)) return ~(size_t)0; /* something was left behind */
       block->state[slot] &= (uint8_t)~STATE_MARK;
     }
   return marked;
@@ -170,8 +171,50 @@ static void test_random(void) {
       }
     struct mark_options options = {.most_pending = round % 2 ? 3 : 0, .unaligned = round % 7 == 0};
     good = reach_with(~node[0], &options) == (size_t)n;
+    options.scouts_after = 1;
+    good = good && reach_with(~node[0], &options) == (size_t)n;
   }
   OK(good, "%d random graphs are marked exactly", rounds);
+}
+
+/* Lists at random places, with branches and shortcuts, part of them out of reach, and scouts sent at once. */
+static void test_scouts(void) {
+  enum { nodes = 20000, rounds = 12 };
+  uint64_t seed = tap_seed();
+  uintptr_t *node = malloc(nodes * sizeof *node), *load = malloc(nodes * sizeof *load);
+  for (int i = 0; i < nodes; i++) {
+    node[i] = help_alloc(tap_random(&seed) % 2 ? 64 : 100, KIND_SCANNED);
+    load[i] = help_alloc(tap_random(&seed) % 64 ? 40 : 70000, i % 2 ? KIND_SCANNED : KIND_POINTER_FREE);
+  }
+  bool good = true;
+  for (int round = 0; round < rounds && good; round++) {
+    for (int i = nodes - 1; i > 0; i--) {
+      size_t k = tap_random(&seed) % (size_t)(i + 1);
+      uintptr_t swap = node[i];
+      node[i] = node[k];
+      node[k] = swap;
+    }
+    int from = (int)(tap_random(&seed) % (nodes / 2));
+    const uintptr_t none = ~(uintptr_t)0;
+    for (int i = 0; i < nodes; i++) {
+      size_t next = round % 3; /* the place of the link differs */
+      for (size_t k = 0; k < 8; k++) help_link(node[i], k, none);
+      help_link(node[i], next, i + 1 < nodes ? node[i + 1] : none);
+      help_link(node[i], 3, round % 2 ? load[i] : none);
+      help_link(node[i], 4, round % 4 == 2 && i > from ? node[i - 1] : none); /* doubly linked */
+      if (tap_random(&seed) % 100 == 0 && i > from) help_link(node[i], 5, node[from + (int)(tap_random(&seed) % (nodes - from))]);
+      help_link(load[i], 0, tap_random(&seed) % 50 || i % 2 == 0 || i < from ? none : node[i]);
+    }
+    struct mark_options options = {.scouts_after = 1, .most_pending = round == 7 ? 2 : 0};
+    size_t want = (size_t)(nodes - from) * (round % 2 ? 2 : 1);
+    size_t found = reach_with(~node[from], &options);
+    good = found == want;
+    if (!good) tap_note("round %d: %zu marked, %zu expected", round, found, want);
+  }
+  OK(good, "scouts change nothing in what is marked, and leave nothing behind");
+  for (int i = 0; i < nodes; i++) help_free(node[i]), help_free(load[i]);
+  free(node);
+  free(load);
 }
 
 int main(void) {
@@ -182,5 +225,6 @@ int main(void) {
   test_shapes();
   test_mangled();
   test_random();
+  test_scouts();
   return tap_end();
 }

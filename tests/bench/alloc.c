@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Allocation benchmarks: alloc NAME [SCALE]. Linked like any program; the allocator under test comes by LD_PRELOAD.
+ * Allocation benchmarks: alloc NAME [SCALE]. Linked like any program; the allocator under test comes by
+ * LD_PRELOAD.
  *
- * Each does a fixed amount of work, so that CPU time is the result, and prints a checksum made of what it stored in its
- * objects, which is the same under every correct allocator. It must not depend on addresses, on the clock or on the
- * order in which threads run. Compiled with -fno-builtin: the pairs must not be optimised away. */
+ * Each does a fixed amount of work, so that CPU time is the result, and prints a checksum made of what it
+ * stored in its objects, which is the same under every correct allocator. It must not depend on addresses,
+ * on the clock or on the order in which threads run. Compiled with -fno-builtin: the pairs must not be
+ * optimised away. */
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
@@ -126,7 +128,8 @@ static void *queue_produce(void *argument) {
     while (q->head - q->tail == queue_parcels) pthread_cond_wait(&q->changed, &q->lock);
     struct parcel *parcel = &q->parcels[q->head % queue_parcels];
     pthread_mutex_unlock(&q->lock);
-    for (int i = 0; i < parcel_objects; i++) parcel->objects[i] = object_new(size_of(round * 13 + (uint64_t)i), round);
+    for (int i = 0; i < parcel_objects; i++)
+      parcel->objects[i] = object_new(size_of(round * 13 + (uint64_t)i), round);
     pthread_mutex_lock(&q->lock);
     q->head++;
     pthread_cond_signal(&q->changed);
@@ -167,8 +170,9 @@ static uint64_t bench_producer(void) {
   return q.sum;
 }
 
-/* After Larson and Krishnan: a thread replaces random objects of a set, then leaves the set to a successor and exits.
- * The successor joins its predecessor, so that at most threads_count + 1 sets of stacks exist at a time. */
+/* After Larson and Krishnan: a thread replaces random objects of a set, then leaves the set to a successor
+ * and exits. The successor joins its predecessor, so that at most threads_count + 1 sets of stacks exist at
+ * a time. */
 struct chain {
   uint64_t *objects[larson_objects];
   uint64_t state, sum, generations;
@@ -200,7 +204,8 @@ static uint64_t bench_larson(void) {
     struct chain *chain = &chains[c];
     chain->state = 99 + c;
     chain->generations = scaled(400);
-    for (int i = 0; i < larson_objects; i++) chain->objects[i] = object_new(size_of(random_next(&chain->state)), 1);
+    for (int i = 0; i < larson_objects; i++)
+      chain->objects[i] = object_new(size_of(random_next(&chain->state)), 1);
     sem_init(&chain->done, 0, 0);
   }
   for (unsigned c = 0; c < threads_count; c++) thread_start(larson_live, &chains[c]);
@@ -231,7 +236,8 @@ static uint64_t bench_calloc(void) {
   return sum;
 }
 
-/* Buffers that grow as vectors and strings do: 64 at a time by half their size to 256 KiB, then one in even steps. */
+/* Buffers that grow as vectors and strings do: 64 at a time by half their size to 256 KiB, then one in even
+ * steps. */
 static uint64_t bench_realloc(void) {
   uint64_t sum = 0;
   for (uint64_t round = 0, n = scaled(25); round < n; round++) {

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """make bench: Gleaner against its peers, on this machine, in one run.
 
-Three parts: allocation (alloc), leak reports from real programs (leaks), the search itself (report). CPU time is user
-and system time of the command and all its descendants, as the kernel counts it. Whoever is not installed or fails is
-shown so. Figures of different runs of this program must not be compared: machines drift."""
+Three parts: allocation (alloc), leak reports from real programs (leaks), the search itself (report). CPU time
+is user and system time of the command and all its descendants, as the kernel counts it. Whoever is not
+installed or fails is shown so. Figures of different runs of this program must not be compared: machines
+drift."""
 import sys
 
 sys.dont_write_bytecode = True
@@ -22,8 +23,8 @@ import programs
 from measure import Cell, Contender, Runner, count_syscalls, measure_row, say
 from tables import common_mean, goal, ratio, ratio_table, show, table
 
-BENCHES = ["pairs", "live-1k", "live-100k", "batch-fifo", "batch-lifo", "producer", "larson", "calloc", "realloc",
-           "large"]
+BENCHES = ["pairs", "live-1k", "live-100k", "batch-fifo", "batch-lifo", "producer", "larson", "calloc",
+           "realloc", "large"]
 PEERS = [("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"), ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
          ("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4")]
 LSAN = ("liblsan.so.0", "liblsan0")
@@ -40,7 +41,8 @@ def find_library(soname):
 
 
 def preload(*libraries, **more):
-    """A way to run: the libraries first in the process, and the variables in `more`, where REPORT is the report."""
+    """A way to run: the libraries first in the process, and the variables in `more`, where REPORT is the
+    report."""
     def wrap(argv, env, report):
         env["LD_PRELOAD"] = " ".join(libraries)
         env.update({k: v.replace("REPORT", report) for k, v in more.items()})
@@ -79,7 +81,7 @@ class Bench:
         results = {}
         for job in rows:
             say("  " + job.name)
-            results[job.name] = measure_row(self.runner, job.name, job, contenders, self.options.runs, read_report)
+            results[job.name] = measure_row(self.runner, job, contenders, self.options.runs, read_report)
         return results
 
     def announce(self, contenders, rows=()):
@@ -152,19 +154,22 @@ class Bench:
         valgrind, heaptrack = shutil.which("valgrind"), shutil.which("heaptrack")
         quiet = "exitcode=0:log_path=REPORT"
         yield Contender("native", plain)
-        yield Contender("gleaner leaks", in_front(self.tool, "leaks", "--format=json", "--report=REPORT"), unbuilt)
+        yield Contender("gleaner leaks", in_front(self.tool, "leaks", "--format=json", "--report=REPORT"),
+                        unbuilt)
         yield Contender("malloc mode", preload(self.library, GLEANER_OPTIONS="mode=malloc"),
                         self.present(self.library, "libgleaner.so"))
         yield Contender("heaptrack raw", in_front("heaptrack", "--raw", "-o", "REPORT"), noisy=True,
                         missing=None if heaptrack else "not installed")
         yield Contender("lsan 2 frames", preload(lsan, first, LSAN_OPTIONS=quiet), no_lsan)
-        yield Contender("lsan full", preload(lsan, first, LSAN_OPTIONS=quiet + ":fast_unwind_on_malloc=0"), no_lsan)
+        yield Contender("lsan full", preload(lsan, first, LSAN_OPTIONS=quiet + ":fast_unwind_on_malloc=0"),
+                        no_lsan)
         if not self.options.no_valgrind:
-            yield Contender("valgrind", in_front("valgrind", "--leak-check=full", "--log-file=REPORT"), slow=True,
-                            missing=None if valgrind else "not installed")
+            yield Contender("valgrind", in_front("valgrind", "--leak-check=full", "--log-file=REPORT"),
+                            slow=True, missing=None if valgrind else "not installed")
 
     def read_report(self, contender, path):
-        """(blocks, bytes) that the report says were lost, definitely or indirectly; None when there is no report."""
+        """(blocks, bytes) that the report says were lost, definitely or indirectly; None when there is no
+        report."""
         directory, name = os.path.split(path)
         counts, found = [0, 0], False
         for entry in sorted(os.listdir(directory)):  # LeakSanitizer appends the process's number
@@ -176,9 +181,11 @@ class Bench:
             os.remove(full)
             if contender.name.startswith("gleaner"):
                 totals = json.loads(text)["totals"] if text.strip() else {}
-                pairs = [(totals[k]["count"], totals[k]["bytes"]) for k in ("definite", "indirect") if k in totals]
+                pairs = [(totals[k]["count"], totals[k]["bytes"]) for k in ("definite", "indirect")
+                         if k in totals]
             elif contender.name.startswith("lsan"):
-                pairs = [(m[1], m[0]) for m in re.findall(r"SUMMARY: \S+: (\d+) byte\(s\) leaked in (\d+)", text)]
+                pairs = [(m[1], m[0]) for m in
+                         re.findall(r"SUMMARY: \S+: (\d+) byte\(s\) leaked in (\d+)", text)]
             else:
                 pairs = [(m[1], m[0]) for m in
                          re.findall(r"(?:definitely|indirectly) lost: ([\d,]+) bytes in ([\d,]+) blocks", text)]
@@ -186,6 +193,7 @@ class Bench:
                 counts[0] += int(str(count).replace(",", ""))
                 counts[1] += int(str(size).replace(",", ""))
                 found = True
+            found = found or "no leaks are possible" in text  # valgrind, when every block was freed
         return counts if found else None
 
     def leaks(self):
@@ -194,9 +202,10 @@ class Bench:
         rows = list(programs.jobs_core(self.work, scale)) + list(programs.jobs_more(self.work, scale))
         results = self.measure(rows, contenders, self.read_report)
         names = [c.name for c in contenders]
-        print("\nPART B: LEAK REPORTS. Medians of %d runs in turn (valgrind: 2); native's figure, then the others' over\n"
-              "it. CPU time is that of all processes: symbols and the writing of the report are in it. heaptrack only\n"
-              "records here: to interpret what it recorded costs a second and more each time, and is left out.\n" % self.options.runs)
+        print("\nPART B: LEAK REPORTS. Medians of %d runs in turn (valgrind: 2); native's figure, then the\n"
+              "others' over it. CPU time is that of all processes: symbols and the writing of the report count.\n"
+              "heaptrack only records: to interpret its record costs a second and more, and is left out.\n" %
+              self.options.runs)
         self.announce(contenders, rows)
         means = ratio_table("CPU time (native: seconds)", results, names, "cpu", show)
         ratio_table("Wall time (native: seconds)", results, names, "wall", show)
@@ -222,7 +231,8 @@ class Bench:
                 yield keep[name]
 
     def search_cost(self, contender, words, baselines):
-        """CPU seconds of the end of the run beyond what the process had used before, and beyond the same with _exit."""
+        """CPU seconds of the end of the run beyond what the process had used before, and beyond the same with
+        _exit."""
         def end_cost(how):
             argv, env = contender.wrap([self.program("nodes")] + words + [how], {}, self.runner.path("report"))
             if how == "_exit" and contender.name == "valgrind":  # it searches at _exit, too
@@ -236,8 +246,9 @@ class Bench:
             baselines[contender.name] = end_cost("_exit")[1]
         sample, cost = end_cost("exit")
         base = baselines[contender.name]
-        return None if cost is None or base is None else dict(sample, search=max(cost - base, 0), whole=sample["cpu"],
-                                                              cpu=max(cost - base, 0))
+        if cost is None or base is None:
+            return None
+        return dict(sample, whole=sample["cpu"], cpu=max(cost - base, 0))
 
     def memory_missing(self, mib):
         with open("/proc/meminfo") as file:
@@ -272,8 +283,9 @@ class Bench:
                     say("  " + row)
                     results[row] = self.report_row(mib, shape, order, contenders)
         names = [c.name for c in contenders]
-        print("\nPART C: THE SEARCH. CPU seconds of the report at exit over live nodes of 64 bytes: what the process used\n"
-              "after it had built them, less the same when it ends by _exit and nobody searches. Medians of %d.\n" %
+        print("\nPART C: THE SEARCH. CPU seconds of the report at exit over live nodes of 64 bytes: what the\n"
+              "process used after it had built them, less the same when it ends by _exit and nobody searches.\n"
+              "Medians of %d.\n" %
               min(self.options.runs, 3))
         self.announce(contenders)
         heads, rows = [""] + names + ["lsan / gleaner", "valgrind / gleaner"], []
@@ -298,14 +310,14 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--builddir", default=".", help="where libgleaner.so, gleaner and tests/bench are built")
+    parser.add_argument("--builddir", default=".", help="where all is built")
     parser.add_argument("--library", help="another libgleaner.so")
     parser.add_argument("--tool", help="another gleaner")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="all", help="alloc, leaks or report; several with commas")
     parser.add_argument("--scale", type=float, default=1, help="a fraction of the work, to try things out")
     parser.add_argument("--timeout", type=int, default=600, help="seconds for one run of one command")
-    parser.add_argument("--syscalls", action="store_true", help="count system calls of part a, in one more run each")
+    parser.add_argument("--syscalls", action="store_true", help="count system calls in part a, by one more run")
     parser.add_argument("--no-valgrind", action="store_true")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
@@ -318,7 +330,7 @@ def main():
             say("part " + part)
             bench.record["load before " + part] = os.getloadavg()
             if os.getloadavg()[0] > 0.7 * os.cpu_count():
-                print("\nThe machine is busy with other work (load %.1f on %d processors): these figures are noisy." %
+                print("\nThe machine is busy otherwise (load %.1f on %d processors): the figures are noisy." %
                       (os.getloadavg()[0], os.cpu_count()))
             getattr(bench, part)()
     print("written to " + options.json)

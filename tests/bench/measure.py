@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Runs commands again and again and keeps what they cost. It knows nothing of what it measures.
 
-A *contender* is a way to run a command (an allocator, a checker); a *row* is a command. Contenders take turns within
-each row, so that a drift of the machine falls on all of them alike, and figures are compared within one row only."""
+A *contender* is a way to run a command (an allocator, a checker); a *row* is a command. Contenders take turns
+within each row, so that a drift of the machine falls on all of them alike, and figures are compared within one
+row only."""
 import hashlib
 import os
 import signal
@@ -12,15 +13,16 @@ import sys
 
 
 class Contender:
-    """`wrap` makes (argv, env) of (argv, env, report path); `missing` says why it cannot run; a slow one is run at
-    most twice, and not warmed up; a noisy one may add to the program's standard output."""
+    """`wrap` makes (argv, env) of (argv, env, report path); `missing` says why it cannot run; a slow one is run
+    at most twice, and not warmed up; a noisy one may add to the program's standard output."""
 
     def __init__(self, name, wrap=None, missing=None, slow=False, noisy=False):
         self.name, self.wrap, self.missing, self.slow, self.noisy = name, wrap, missing, slow, noisy
 
 
 class Cell:
-    """The samples of one contender in one row: dictionaries of status, cpu, wall (seconds), rss (KiB), faults."""
+    """The samples of one contender in one row: dictionaries of status, cpu, wall (seconds), rss (KiB),
+    faults."""
 
     def __init__(self):
         self.samples, self.problem, self.found = [], None, None
@@ -44,7 +46,8 @@ class Runner:
         out, err, result = self.path("out"), self.path("err"), self.path("result")
         words = [self.command, result, str(self.seconds), stdin, out, err]
         words += ["%s=%s" % pair for pair in env.items()] + ["--"] + argv
-        clean = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "GLEANER_OPTIONS", "LSAN_OPTIONS")}
+        ours = ("LD_PRELOAD", "GLEANER_OPTIONS", "LSAN_OPTIONS")
+        clean = {k: v for k, v in os.environ.items() if k not in ours}
         clean["LC_ALL"] = "C.UTF-8"
         subprocess.run(words, check=True, env=clean)
         with open(result) as file:
@@ -62,13 +65,12 @@ class Runner:
 
 
 def problem_of(sample, output, expected, noisy):
-    """What went wrong (killed: it took too long), in a word or two, or None. `expected` is (status, output) of the run without anybody."""
+    """What went wrong (killed: it took too long), in a word or two, or None. `expected` is (status, output) of
+    the run without anybody."""
     status = sample["status"]
     if os.WIFSIGNALED(status):
         return "killed" if os.WTERMSIG(status) == signal.SIGKILL else signal.Signals(os.WTERMSIG(status)).name
-    if expected and status != expected[0]:
-        return "exit %d" % os.WEXITSTATUS(status)
-    if not expected and status != 0:
+    if status != (expected[0] if expected else 0):
         return "exit %d" % os.WEXITSTATUS(status)
     if expected and (expected[1] not in output if noisy else output != expected[1]):
         return "bad output"
@@ -79,7 +81,7 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def measure_row(runner, name, job, contenders, runs, read_report=None):
+def measure_row(runner, job, contenders, runs, read_report=None):
     """One row: {contender's name: Cell}. The first contender is what the others' results are compared with."""
     cells, expected = {c.name: Cell() for c in contenders}, None
     report = runner.path("report")
@@ -97,7 +99,7 @@ def measure_row(runner, name, job, contenders, runs, read_report=None):
             sample, output = runner.once(argv, env), runner.output()
             cell.problem = problem_of(sample, output, expected, contender.noisy)
             if cell.problem:
-                say("  %s under %s: %s %s" % (name, contender.name, cell.problem, runner.errors()[-200:]))
+                say("  %s under %s: %s %s" % (job.name, contender.name, cell.problem, runner.errors()[-200:]))
                 continue
             if expected is None:
                 expected = (sample["status"], output)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * A program with much live memory: nodes MIB list|tree ordered|shuffled exit|_exit. It allocates nodes of 64 bytes, links
- * all of them from one global, in the order of their addresses or at random, and ends.
+ * A program with much live memory: nodes MIB list|tree ordered|shuffled exit|_exit. It allocates nodes of 64
+ * bytes, links all of them from one global, in the order of their addresses or at random, and ends.
  *
- * It prints the CPU time in microseconds that the process has used when all is built: what the process uses beyond that
- * is its end, the leak report and the kernel's freeing of the memory. Ended by _exit, no leak checker searches. The
- * nodes' addresses are listed in a mapping that is gone by then, so that nobody finds the nodes through it. */
+ * It prints the CPU time in microseconds that the process has used when all is built: what the process uses
+ * beyond that is its end, the leak report and the kernel's freeing of the memory. Ended by _exit, no leak
+ * checker searches. The nodes' addresses are listed in a mapping that is gone by then, so that nobody finds
+ * the nodes through it. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -63,7 +64,8 @@ int main(int argc, char **argv) {
     fputs("usage: nodes MIB list|tree ordered|shuffled exit|_exit\n", stderr);
     return 2;
   }
-  size_t count = (size_t)(atof(argv[1]) * (1 << 20)) / sizeof(struct node) + 1, bytes = count * sizeof(struct node *);
+  size_t count = (size_t)(atof(argv[1]) * (1 << 20)) / sizeof(struct node) + 1;
+  size_t bytes = count * sizeof(struct node *);
   struct node **nodes = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (nodes == MAP_FAILED) return 1;
   nodes_make(nodes, count);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Real programs with a fixed job each, for bench.py. It knows nothing of allocators, checkers or measuring.
 
-Each job runs as one process of a program as the system has it, reads only files made here, and writes the same to its
-standard output each time. A size of 1 takes about half a second on a slow machine."""
+Each job runs as one process of a program as the system has it, reads only files made here, and writes the same
+to its standard output each time. A size of 1 takes about half a second on a slow machine."""
 import os
 import subprocess
 
@@ -116,7 +116,7 @@ long work_%(i)d(struct item *list, const long *in, long *out, int n) {
 
 
 def find_program(name):
-    """The first compiled program of that name on PATH: a script in front of it (pyenv's, say) starts other programs."""
+    """The first compiled program of that name on PATH: a script in front of it (pyenv's, say) starts others."""
     for directory in os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep):
         path = os.path.realpath(os.path.join(directory, name))
         try:
@@ -154,7 +154,8 @@ def _git_repository(work, commits):
         touched = sorted({c % 40, c * 7 % 40, c * 13 % 40})
         for f in touched:
             files[f][c * 31 % 120] = "commit %d changed this to %d" % (c, c * 104729 % 99991)
-        stream.append("commit refs/heads/main\ncommitter A B <a@b> %d +0000\ndata <<E\nchange %d\nE\n" % (c + 1, c))
+        stream.append("commit refs/heads/main\ncommitter A B <a@b> %d +0000\n" % (c + 1))
+        stream.append("data <<E\nchange %d\nE\n" % c)
         for f in touched if c else range(40):
             stream.append("M 100644 inline dir%d/file%d\ndata <<E\n%s\nE\n" % (f % 5, f, "\n".join(files[f])))
     subprocess.run(["git", "-C", path, "fast-import", "--quiet"], input="".join(stream), text=True, check=True,
@@ -178,7 +179,8 @@ def _job(name, program, arguments, env=None):
 
 def _job_cc1(work, size):
     gcc = find_program("gcc")
-    cc1 = gcc and subprocess.run([gcc, "-print-prog-name=cc1"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    ask = [gcc, "-print-prog-name=cc1"]
+    cc1 = gcc and subprocess.run(ask, stdout=subprocess.PIPE, text=True).stdout.strip()
     if not cc1 or not os.access(cc1, os.X_OK):
         return Job("gcc (cc1 -O2)", missing="gcc is not installed")
     source = _write(work, "source.i", _c_source(max(1, int(18 * size))))
@@ -190,7 +192,8 @@ def jobs_core(work, size):
     yield _job("perl", "perl", [_write(work, "job.pl", PERL), str(size)], {"PERL_HASH_SEED": "0"})
     yield _job("python3", "python3", ["-S", "-s", _write(work, "job.py", PYTHON), str(size)],
                {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"})
-    yield _job("sqlite3", "sqlite3", ["-batch", "-init", os.devnull, ":memory:", SQL % max(10, int(140000 * size))])
+    sql = SQL % max(10, int(140000 * size))
+    yield _job("sqlite3", "sqlite3", ["-batch", "-init", os.devnull, ":memory:", sql])
     yield _job_cc1(work, size)
 
 
@@ -200,8 +203,8 @@ def jobs_more(work, size):
         repository = _git_repository(work, max(10, int(1800 * size)))
         env = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
         yield _job("git log -p", "git", ["-C", repository, "log", "-p", "--stat", "main"], env)
-        yield _job("git pack-objects", "git", ["-C", repository, "pack-objects", "--all", "--revs", "--stdout", "-q",
-                                               "--threads=1", "--no-reuse-delta"], env)
+        pack = ["pack-objects", "--all", "--revs", "--stdout", "-q", "--threads=1", "--no-reuse-delta"]
+        yield _job("git pack-objects", "git", ["-C", repository] + pack, env)
     else:
         yield Job("git", missing="git is not installed")
     yield _job("ruby", "ruby", ["--disable=gems", _write(work, "job.rb", RUBY), str(size)])

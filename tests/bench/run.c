@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Runs one command and says what it cost: run RESULT SECONDS STDIN STDOUT STDERR [NAME=VALUE ...] -- COMMAND ...
+ * Runs one command and says what it cost: run RESULT SECONDS STDIN STDOUT STDERR [NAME=VALUE ...] -- COMMAND
+ * ...
  *
- * In C because Linux hands a process's peak memory on through exec: started by a large interpreter, every small program
- * would seem as large. RESULT gets one line: the wait status, then user, system and wall time in microseconds, peak
- * resident KiB of the largest process, minor faults, major faults, all over the command and every descendant, also
- * those that it leaves behind. SECONDS is the longest that it may take; its end is a status of SIGKILL. */
+ * In C because Linux hands a process's peak memory on through exec: started by a large interpreter, every
+ * small program would seem as large. RESULT gets one line: the wait status, then user, system and wall time
+ * in microseconds, peak resident KiB of the largest process, minor faults, major faults, all over the
+ * command and every descendant, also those that it leaves behind. SECONDS is the longest that it may take;
+ * its end is a status of SIGKILL. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -72,7 +74,7 @@ int main(int argc, char **argv) {
   FILE *result = fopen(argv[1], "we");
   if (!result) return perror(argv[1]), 1;
   fprintf(result, "%d %lld %lld %lld %ld %ld %ld\n", own, micro(usage.ru_utime), micro(usage.ru_stime),
-          (to.tv_sec - from.tv_sec) * 1000000ll + (to.tv_nsec - from.tv_nsec) / 1000, usage.ru_maxrss, usage.ru_minflt,
-          usage.ru_majflt);
+          (to.tv_sec - from.tv_sec) * 1000000ll + (to.tv_nsec - from.tv_nsec) / 1000, usage.ru_maxrss,
+          usage.ru_minflt, usage.ru_majflt);
   return fclose(result) ? 1 : 0;
 }

@@ -24,14 +24,15 @@ def table(title, heads, rows):
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     text = [title, "-" * len(title)]
     for line in lines:
-        text.append("  ".join(c.ljust(w) if not i else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))))
+        cells = [c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))]
+        text.append("  ".join(cells))
     print("\n".join(text) + "\n", flush=True)
 
 
 def ratio_table(title, results, names, what, base_show):
-    """Rows of {contender: Cell}: the first contender's figure as `base_show` prints it, the others' over it, and their
-    geometric means. Where somebody failed, the word for it stands, and the mean says over how many rows it is.
-    Returns {contender: mean}."""
+    """Rows of {contender: Cell}: the first contender's figure as `base_show` prints it, the others' over it,
+    and their geometric means. Where somebody failed, the word for it stands, and the mean says over how many
+    rows it is. Returns {contender: mean}."""
     base, rows, ratios = names[0], [], {name: [] for name in names}
     for row, cells in results.items():
         line = [row, cells[base].problem or base_show(cells[base].median(what))]

@@ -22,11 +22,13 @@ static bool is(const char *name) { return strcmp(chosen, name) == 0; }
 APART static void earliest(int argc, char **argv) {
   if (argc > 1) chosen = argv[1];
   if (is("before_constructors")) make(10);
+  scrub();
 }
 __attribute__((section(".preinit_array"), used)) static void (*const earliest_entry)(int, char **) = earliest;
 
 __attribute__((constructor)) APART static void early(void) {
   if (is("constructed")) make(11);
+  scrub();
 }
 
 __attribute__((destructor)) APART static void late(void) {

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -206,6 +207,20 @@ static void own_buffer(void) {
   if (file) setvbuf(file, buffer, _IOFBF, 1000);
 }
 
+static jmp_buf jump;
+
+/* Calls setjmp with a pointer in rbp alone, which glibc stores in a mangled form. */
+__attribute__((naked)) static int jump_with(uintptr_t cell __attribute__((unused)),
+                                           struct __jmp_buf_tag *buffer __attribute__((unused))) {
+  __asm__("push %rbp\n\tmov %rdi, %rbp\n\tnot %rbp\n\tmov %rsi, %rdi\n\tcall _setjmp@plt\n\tpop %rbp\n\tret");
+}
+
+/* @ mangled root=64 -- a frame pointer in a jmp_buf, as coroutines keep it that are switched by longjmp */
+static void mangled(void) {
+  uintptr_t cell = make_hidden(size);
+  jump_with(scenario_drop ? ~(uintptr_t)0 : cell, jump);
+}
+
 static void on_signal(int number) { (void)number; }
 
 APART static void alternate(void *stack) {
@@ -264,7 +279,7 @@ static const struct scenario table[] = {
     SCENARIO(mapped_huge_page), SCENARIO(mapped_locked), SCENARIO(broken), SCENARIO(tls), SCENARIO(tls_initialised),
     SCENARIO(key), SCENARIO(keys), SCENARIO(keys_late), SCENARIO(environment), SCENARIO(setenv_many),
     SCENARIO(open_file), SCENARIO(own_buffer), SCENARIO(alternate_stack), SCENARIO(alternate_mapped),
-    SCENARIO(own_allocator), SCENARIO(remapped), SCENARIO(unmapped), SCENARIO(discarded),
+    SCENARIO(own_allocator), SCENARIO(remapped), SCENARIO(mangled), SCENARIO(unmapped), SCENARIO(discarded),
 };
 
 SCENARIO_MAIN(table)

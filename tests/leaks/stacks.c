@@ -21,13 +21,20 @@ APART static void hide(void) {
   if (scenario_drop) hidden = ~(uintptr_t)0;
 }
 
-/* Leaves copies of a lost pointer in its frame; none at the top, where a red zone may come to lie. */
-APART static void litter(void) {
-  void *stale[2000] = {0};
+APART static void litter_deeper(void) {
+  void *stale[2000];
   void *p = make(size);
-  for (int i = 0; i < 1900; i++) stale[i] = p;
+  for (int i = 0; i < 2000; i++) stale[i] = p;
   __asm__ volatile("" : : "r"(stale) : "memory");
   scrub_registers();
+}
+
+/* Leaves copies of a lost pointer in dead frames; not just below the caller's, where a red zone may lie. */
+APART static void litter(void) {
+  char room[1024];
+  __asm__ volatile("" : : "r"(room) : "memory");
+  litter_deeper();
+  __asm__ volatile("" : : "r"(room) : "memory");
 }
 
 /* @ stale definite 1 64 -- a dead frame below exit's caller hides no leak */

@@ -180,13 +180,20 @@ static void argument_gone(void) {
   wait_alone();
 }
 
-/* Leaves copies of a lost pointer in its frame; none at the top, where a red zone may come to lie. */
-APART static void litter(void) {
-  void *stale[2000] = {0};
+APART static void litter_deeper(void) {
+  void *stale[2000];
   void *p = make(size);
-  for (int i = 0; i < 1900; i++) stale[i] = p;
+  for (int i = 0; i < 2000; i++) stale[i] = p;
   __asm__ volatile("" : : "r"(stale) : "memory");
   scrub_registers();
+}
+
+/* Leaves copies of a lost pointer in dead frames; not just below the caller's, where a red zone may lie. */
+APART static void litter(void) {
+  char room[1024];
+  __asm__ volatile("" : : "r"(room) : "memory");
+  litter_deeper();
+  __asm__ volatile("" : : "r"(room) : "memory");
 }
 
 static void *litterer(void *arg) {

@@ -280,10 +280,12 @@ static const struct scenario table[] = {
     SCENARIO(before_constructors), SCENARIO(constructed), SCENARIO(destructed), SCENARIO(given_up),
     SCENARIO(cleaned), SCENARIO(at_exit), SCENARIO(at_quick_exit_too), SCENARIO(on_exit_too), SCENARIO(nested),
     SCENARIO(thread_destructor), SCENARIO(first_thread_destructor), SCENARIO(silent), SCENARIO(talkative),
-    SCENARIO(empty_report), SCENARIO(textual), SCENARIO(printed), SCENARIO(stderr_used), SCENARIO(stderr_closed),
+    SCENARIO(empty_report), SCENARIO(textual), SCENARIO(printed), SCENARIO(stderr_used),
+    SCENARIO(stderr_closed),
     SCENARIO(stderr_replaced), SCENARIO(all_closed), SCENARIO(range_closed),
     SCENARIO(descriptors), SCENARIO(moved), SCENARIO(bare), SCENARIO(childless), SCENARIO(child_ignored),
-    SCENARIO(all_blocked), SCENARIO(private), SCENARIO(no_ptrace), SCENARIO(status_kept), SCENARIO(status_changed), SCENARIO(status_changed_quickly),
+    SCENARIO(all_blocked), SCENARIO(private), SCENARIO(no_ptrace), SCENARIO(status_kept),
+    SCENARIO(status_changed), SCENARIO(status_changed_quickly),
     SCENARIO(status_changed_last), SCENARIO(status_without_leak), SCENARIO(deep),
 };
 

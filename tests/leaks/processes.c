@@ -317,7 +317,8 @@ static const struct scenario table[] = {
     SCENARIO(executed), SCENARIO(executed_by_thread), SCENARIO(forked_and_executed), SCENARIO(spawned),
     SCENARIO(vforked), SCENARIO(vforked_in_vain), SCENARIO(exited), SCENARIO(exited_quickly),
     SCENARIO(exited_at_once), SCENARIO(exited_by_thread), SCENARIO(ended_by_last_thread),
-    SCENARIO(exited_after_first), SCENARIO(crashed), SCENARIO(aborted), SCENARIO(terminated), SCENARIO(survived),
+    SCENARIO(exited_after_first), SCENARIO(crashed), SCENARIO(aborted), SCENARIO(terminated),
+    SCENARIO(survived),
     SCENARIO(ignored),
 };
 

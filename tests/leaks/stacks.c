@@ -301,7 +301,8 @@ static const struct scenario table[] = {
     SCENARIO(live_deep), SCENARIO(live_variable_size), SCENARIO(in_handler), SCENARIO(on_alternate),
     SCENARIO(on_alternate_registers), SCENARIO(on_alternate_heap), SCENARIO(on_alternate_heap_registers),
     SCENARIO(coroutine_heap), SCENARIO(coroutine_mapped), SCENARIO(coroutine_lost), SCENARIO(exit_in_mapped),
-    SCENARIO(exit_in_heap), SCENARIO(exit_in_unknown), SCENARIO(thread_in_coroutine), SCENARIO(thread_on_alternate),
+    SCENARIO(exit_in_heap), SCENARIO(exit_in_unknown), SCENARIO(thread_in_coroutine),
+    SCENARIO(thread_on_alternate),
 };
 
 SCENARIO_MAIN(table)

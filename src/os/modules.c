@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Modules, asked of the loader. Knows program headers and notes; must not know who asks, nor keep anything but the
- * program's own path, which cannot change.
+ * Modules, asked of the loader. Knows program headers and notes; must not know who asks, nor keep anything
+ * but the program's own path, which cannot change.
  *
  * _dl_find_object (glibc 2.35) answers without a lock, so it may be asked while a thread holds the loader's. */
 #include "config.h"

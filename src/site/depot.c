@@ -4,8 +4,9 @@
  *   node    | pc : 64 | outer : 32 |                    never changed once its id is in the table
  *   table   | hash : 32 | id : 32 |                     replaced by one of twice the size when it is half full
  *
- * An entry is in the bucket of its outer id, or, if that is full, where its hash says. Frames that came together have
- * ids in a row, so that what is found for one of them brings the next ones into the processor's cache.
+ * An entry is in the bucket of its outer id, or, if that is full, where its hash says. Frames that came
+ * together have ids in a row, so that what is found for one of them brings the next ones into the
+ * processor's cache.
  *
  * A node is counted last. So a fork child may find the lock's work half done, but nothing of it is visible. */
 #include "config.h"
@@ -57,7 +58,8 @@ static uint64_t depot_hash(uint32_t outer, uintptr_t pc) {
 
 /* The i-th place at which an entry may be. */
 static _Atomic uint64_t *depot_slot(struct depot_table *table, uint64_t hash, uint32_t outer, uint64_t i) {
-  return &table->entries[(i < depot_bucket ? (uint64_t)outer * depot_bucket + i : (hash >> 32) + i) & table->mask];
+  return &table->entries[(i < depot_bucket ? (uint64_t)outer * depot_bucket + i : (hash >> 32) + i) &
+                         table->mask];
 }
 
 /* 0 when there is none. */
@@ -76,7 +78,8 @@ static uint32_t depot_find(uint64_t hash, uint32_t outer, uintptr_t pc) {
 static void depot_put(struct depot_table *table, uint64_t hash, uint32_t outer, uint32_t id) {
   uint64_t i = 0;
   while (atomic_load_explicit(depot_slot(table, hash, outer, i), memory_order_relaxed) != 0) i++;
-  atomic_store_explicit(depot_slot(table, hash, outer, i), (hash & (UINT64_MAX << 32)) | id, memory_order_release);
+  atomic_store_explicit(depot_slot(table, hash, outer, i), (hash & (UINT64_MAX << 32)) | id,
+                        memory_order_release);
 }
 
 /* A table with room for one more than used. */
@@ -140,7 +143,8 @@ uint32_t depot_enter(const uintptr_t *pc, uint32_t count, uint32_t epoch) {
 
 const struct site_stack *depot_stack(uint32_t id) {
   if (id == 0 || id > depot_count()) return NULL;
-  uint32_t buffer = atomic_fetch_add_explicit(&depot_buffer_next, 1, memory_order_relaxed) % depot_buffers, count = 0;
+  uint32_t buffer = atomic_fetch_add_explicit(&depot_buffer_next, 1, memory_order_relaxed) % depot_buffers,
+           count = 0;
   for (; !(id >> 31); id = depot_node(id)->outer)
     if (count < options_max_frames) depot_buffer[buffer].pc[count++] = depot_node(id)->pc;
   depot_buffer[buffer].count = count;
@@ -150,6 +154,6 @@ const struct site_stack *depot_stack(uint32_t id) {
 
 uint32_t depot_count(void) { return atomic_load_explicit(&depot_used, memory_order_acquire); }
 
-/* Of a table that was half filled nothing was visible; of a node, at most that it is not in the table: it is made
- * again. */
+/* Of a table that was half filled nothing was visible; of a node, at most that it is not in the table: it is
+ * made again. */
 void depot_fork_child(void) { lock_reset(&depot_lock); }

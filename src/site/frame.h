@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Frames with all the registers that outlive calls: slow and for every frame. The walk that captures (walk.h) comes here
- * for the few frames that sp and rbp do not suffice for. Must not know what the frames are wanted for. */
+ * Frames with all the registers that outlive calls: slow and for every frame. The walk that captures
+ * (walk.h) comes here for the few frames that sp and rbp do not suffice for. Must not know what the frames
+ * are wanted for. */
 #ifndef GLEANER_FRAME_H
 #define GLEANER_FRAME_H
 

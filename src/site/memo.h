@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Remembered walks: what a thread's walk from one start read, and the stack it gave. Must not know how frames are
- * walked.
+ * Remembered walks: what a thread's walk from one start read, and the stack it gave. Must not know how
+ * frames are walked.
  *
- * A walk is a function of its start and of the stack words it read, in that order. So if the start is the same, and
- * each word still has its value, the stack is the same: exact, not likely. The words are compared in the order of the
- * walk, so that none is read which a walk would not read now.
+ * A walk is a function of its start and of the stack words it read, in that order. So if the start is the
+ * same, and each word still has its value, the stack is the same: exact, not likely. The words are compared
+ * in the order of the walk, so that none is read which a walk would not read now.
  *
  *   ways   position of an entry in the ring, and some bits of its hash; four ways a set
  *   ring   | pc | sp | fp | id, epoch | count, fp_used | word ... |  oldest entries are overwritten
@@ -22,7 +22,8 @@ enum {
   memo_ring_words = 48 * 1024,
   memo_header = 5,
   memo_words_max = 1024, /* of one walk */
-  memo_reach = memo_ring_words - memo_header - memo_words_max, /* what a walk being recorded cannot have overwritten */
+  memo_reach =
+      memo_ring_words - memo_header - memo_words_max, /* what a walk being recorded cannot have overwritten */
   memo_value_bits = 47,
 };
 
@@ -53,7 +54,8 @@ static inline uintptr_t memo_place(uintptr_t place, uint64_t word) {
 }
 static inline uint64_t memo_value(uint64_t word) { return word & (((uint64_t)1 << memo_value_bits) - 1); }
 
-/* The id for this start, if its walk is remembered and nothing has changed since; else 0. One load and compare a word. */
+/* The id for this start, if its walk is remembered and nothing has changed since; else 0. One load and
+ * compare a word. */
 static inline uint32_t memo_find(const struct memo *memo, const struct site_start *start, uint32_t epoch) {
   uint64_t hash = memo_hash(start->pc, start->sp);
   const struct memo_way *way = &memo->ways[(hash >> 40) % memo_sets * memo_ways];
@@ -79,7 +81,8 @@ void memo_begin(struct memo *memo, const struct site_start *start);
 
 static inline void memo_read(struct memo *memo, uintptr_t place, uint64_t value) {
   int64_t distance = (int64_t)(place - memo->last) / 8;
-  if (unlikely(value >> memo_value_bits || distance != (int64_t)((uint64_t)distance << memo_value_bits) >> memo_value_bits ||
+  if (unlikely(value >> memo_value_bits ||
+               distance != (int64_t)((uint64_t)distance << memo_value_bits) >> memo_value_bits ||
                memo->count == memo_words_max)) {
     memo->recording = false;
     return;

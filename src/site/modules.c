@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The history of modules: a table that only grows. Entries are written under the lock and read without it; what
- * changes in one later is its last epoch alone. Must not know stacks.
+ * The history of modules: a table that only grows. Entries are written under the lock and read without it;
+ * what changes in one later is its last epoch alone. Must not know stacks.
  *
- * A module with the same bounds, bias, build id and path as an entry that is still loaded is that entry. When the
- * loader tells of another module at an entry's addresses, the entry's module is gone, whether or not we saw the
- * dlclose. */
+ * A module with the same bounds, bias, build id and path as an entry that is still loaded is that entry.
+ * When the loader tells of another module at an entry's addresses, the entry's module is gone, whether or
+ * not we saw the dlclose. */
 #include "config.h"
 
 #include "site/modules.h"
@@ -24,7 +24,9 @@ static _Atomic int modules_used;
 
 int modules_count(void) { return atomic_load_explicit(&modules_used, memory_order_acquire); }
 
-static struct module *modules_at(int index) { return &modules_table[index / modules_chunk][index % modules_chunk]; }
+static struct module *modules_at(int index) {
+  return &modules_table[index / modules_chunk][index % modules_chunk];
+}
 
 const struct module *modules_get(int index) {
   return index >= 0 && index < modules_count() ? modules_at(index) : NULL;
@@ -77,7 +79,8 @@ static bool modules_absolute(const struct os_mapping *mapping, void *arg) {
   return false;
 }
 
-/* The module's path for ever: the loader's copy goes with the module, and a relative one means nothing later. */
+/* The module's path for ever: the loader's copy goes with the module, and a relative one means nothing
+ * later. */
 static char *modules_keep_path(const struct os_module *now) {
   struct modules_name name = {now->lo, NULL};
   if (now->path[0] != '/' && now->path[0] != '[') os_maps_each(modules_absolute, &name);
@@ -103,7 +106,8 @@ static int modules_enter(const struct os_module *now, uint32_t first) {
   return index;
 }
 
-/* The entry of a module that is loaded now; a new one when it is new. Modules whose place it has taken are gone. */
+/* The entry of a module that is loaded now; a new one when it is new. Modules whose place it has taken are
+ * gone. */
 static int modules_note_locked(const struct os_module *now) {
   CHECK(lock_is_held(&modules_lock));
   uint32_t epoch = modules_epoch(), first = 0;
@@ -170,7 +174,8 @@ int modules_find(uintptr_t address, uint32_t epoch) {
   int count = modules_count();
   for (int i = 0; i < count; i++) {
     const struct module *entry = modules_at(i);
-    if (address - entry->lo < entry->hi - entry->lo && entry->first <= epoch && epoch <= modules_last(entry)) return i;
+    if (address - entry->lo < entry->hi - entry->lo && entry->first <= epoch && epoch <= modules_last(entry))
+      return i;
   }
   struct os_module now;
   if (!os_module_at(address, &now)) return -1;

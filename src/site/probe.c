@@ -34,7 +34,8 @@ static ElfW(Phdr) probe_headers[2];
 static void *probe_escape[5];
 
 int __wrap_dl_iterate_phdr(int (*callback)(struct dl_phdr_info *, size_t, void *), void *arg);
-int __real_dl_iterate_phdr(int (*callback)(struct dl_phdr_info *, size_t, void *), void *arg) __attribute__((weak));
+int __real_dl_iterate_phdr(int (*callback)(struct dl_phdr_info *, size_t, void *), void *arg)
+    __attribute__((weak));
 int __wrap_pthread_rwlock_rdlock(pthread_rwlock_t *lock);
 int __real_pthread_rwlock_rdlock(pthread_rwlock_t *lock) __attribute__((weak));
 int __wrap_pthread_rwlock_wrlock(pthread_rwlock_t *lock);
@@ -111,14 +112,14 @@ static uint64_t probe_leb(const uint8_t **p) {
 
 /* The operands of a call frame instruction: L a LEB128 number, B a block, digits bytes. */
 static const char *const probe_operands[64] = {
-    [0x00] = "", [0x01] = "4", [0x02] = "1", [0x03] = "2", [0x04] = "4", [0x05] = "LL", [0x06] = "L", [0x07] = "L",
-    [0x08] = "L", [0x09] = "LL", [0x0a] = "", [0x0b] = "", [0x0c] = "LL", [0x0d] = "L", [0x0e] = "L", [0x0f] = "B",
-    [0x10] = "LB", [0x11] = "LL", [0x12] = "LL", [0x13] = "L", [0x14] = "LL", [0x15] = "LL", [0x16] = "LB",
-    [0x2d] = "", [0x2e] = "L", [0x2f] = "LL",
+    [0x00] = "",   [0x01] = "4",  [0x02] = "1",  [0x03] = "2",  [0x04] = "4",  [0x05] = "LL", [0x06] = "L",
+    [0x07] = "L",  [0x08] = "L",  [0x09] = "LL", [0x0a] = "",   [0x0b] = "",   [0x0c] = "LL", [0x0d] = "L",
+    [0x0e] = "L",  [0x0f] = "B",  [0x10] = "LB", [0x11] = "LL", [0x12] = "LL", [0x13] = "L",  [0x14] = "LL",
+    [0x15] = "LL", [0x16] = "LB", [0x2d] = "",   [0x2e] = "L",  [0x2f] = "LL",
 };
 
-/* True when the CFA is said in terms of register 0 (rax) at an offset in a procedure: libunwind takes that for no
- * register, and an expression at address 0. Prologues by hand do so, and a signal may interrupt them. */
+/* True when the CFA is said in terms of register 0 (rax) at an offset in a procedure: libunwind takes that
+ * for no register, and an expression at address 0. Prologues by hand do so, and a signal may interrupt them. */
 static bool probe_by_rax(const uint8_t *entry, uint64_t offset) {
   const uint8_t *end = entry + 4 + *(const uint32_t *)entry, *p = entry + 16; /* length, CIE, start, size */
   uint64_t at = 0;
@@ -150,11 +151,11 @@ static bool probe_by_rax(const uint8_t *entry, uint64_t offset) {
   return by_rax;
 }
 
-/* Points probe_index at the last entry that begins at or below the address. The table is what every linker makes:
- * pairs of 32-bit offsets from the header, sorted. Another form is given to libunwind whole.
+/* Points probe_index at the last entry that begins at or below the address. The table is what every linker
+ * makes: pairs of 32-bit offsets from the header, sorted. Another form is given to libunwind whole.
  *
- * Found here, so that libunwind does not search .eh_frame from end to end for an address that is not in the table, or
- * past its end where the terminator is missing. */
+ * Found here, so that libunwind does not search .eh_frame from end to end for an address that is not in the
+ * table, or past its end where the terminator is missing. */
 bool probe_show(uintptr_t address) {
   uintptr_t header = 0;
   if (!os_module_phdr(address, probe_find_header, &header)) return false;
@@ -218,7 +219,8 @@ bool probe_make(void) {
     os_memory_unmap(base, probe.size);
     return false;
   }
-  for (size_t cell = 0; cell < probe_pages * probe_page_words; cell++) *probe_word(cell) = probe.zone + cell * probe_cell;
+  for (size_t cell = 0; cell < probe_pages * probe_page_words; cell++)
+    *probe_word(cell) = probe.zone + cell * probe_cell;
   probe.base = start;
   return true;
 }

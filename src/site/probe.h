@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * The probe: stepping libunwind over memory of ours instead of a stack, to see what it reads. The only user of libunwind.
- * Must not know rules.
+ * The probe: stepping libunwind over memory of ours instead of a stack, to see what it reads. The only user
+ * of libunwind. Must not know rules.
  *
- * The probe is one readable range. Its words are zero but for four pages, in which each word holds the address of a
- * cell of its own in the zone: such a value tells its word, and may be followed like a pointer.
+ * The probe is one readable range. Its words are zero but for four pages, in which each word holds the
+ * address of a cell of its own in the zone: such a value tells its word, and may be followed like a pointer.
  *
  *   |  ... | other |  ...  | cfa | zone of cells |  ...  | fp |  ...  | sp |  ...           |
  *   0     1/16            1/8                          3/8           1/2                  size
  *
- * Registers point into the pages fp (rbp), sp (rsp) and other (all the rest); cfa serves frames whose CFA lies in
- * memory. The distances are larger than any frame, so an address in the range tells the register it comes from.
+ * Registers point into the pages fp (rbp), sp (rsp) and other (all the rest); cfa serves frames whose CFA
+ * lies in memory. The distances are larger than any frame, so an address in the range tells the register it
+ * comes from.
  *
- * libunwind is kept from the rest of the process: it finds modules through us, takes no lock but the caller's, prints
- * nothing, and where it would abort, there is no information. The linker's --wrap makes that so.
+ * libunwind is kept from the rest of the process: it finds modules through us, takes no lock but the
+ * caller's, prints nothing, and where it would abort, there is no information. The linker's --wrap makes
+ * that so.
  *
  * All is for one thread at a time: the caller holds a lock. */
 #ifndef GLEANER_PROBE_H
@@ -38,7 +40,8 @@ struct probe {
   size_t size;
   uintptr_t zone;
   uintptr_t page[probe_pages];
-  unw_cursor_t cursor; /* where we are: libunwind never again finds a frame with one that began where it found none */
+  unw_cursor_t
+      cursor; /* where we are: libunwind never again finds a frame with one that began where it found none */
 };
 
 extern struct probe probe;
@@ -68,8 +71,8 @@ bool probe_show(uintptr_t address);
 /* Two layouts of the registers that go in, so that what is read from one may be proved by the other. */
 void probe_place_registers(struct probe_run *run, bool second);
 
-/* One step from the address shown, whose instruction has not been executed, or is a call that has not returned. False
- * when libunwind finds no information, or gives up. */
+/* One step from the address shown, whose instruction has not been executed, or is a call that has not
+ * returned. False when libunwind finds no information, or gives up. */
 bool probe_run(struct probe_run *run, uintptr_t address);
 
 void probe_fork_child(void);

@@ -43,7 +43,8 @@ struct range range_look(struct range *ranges, uintptr_t sp) {
     range_guess(sp, &range);
   }
   struct range *place = ranges;
-  while (place < ranges + range_cached - 1 && place->hi && !(place->lo < range.hi && range.lo < place->hi)) place++;
+  while (place < ranges + range_cached - 1 && place->hi && !(place->lo < range.hi && range.lo < place->hi))
+    place++;
   memmove(ranges + 1, ranges, (size_t)((char *)place - (char *)ranges));
   ranges[0] = range;
   return range;

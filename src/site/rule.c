@@ -30,8 +30,10 @@ static unsigned rule_base_of(unsigned number) {
 static struct rule_place rule_place_of(const struct probe_run *run, uintptr_t address) {
   struct rule_place place = {0, RULE_LOST};
   unsigned number = probe_registers;
-  if (address >= probe.base + probe.size / 2 - (1 << 16) && address < probe.base + probe.size) number = UNW_X86_64_RSP;
-  else if (address >= probe.base + probe.size / 4 && address < probe.base + probe.size / 2) number = UNW_X86_64_RBP;
+  if (address >= probe.base + probe.size / 2 - (1 << 16) && address < probe.base + probe.size)
+    number = UNW_X86_64_RSP;
+  else if (address >= probe.base + probe.size / 4 && address < probe.base + probe.size / 2)
+    number = UNW_X86_64_RBP;
   for (unsigned i = 0; i < probe_registers && number == probe_registers; i++)
     if (address - run->in[i] + probe_other_span / 2 < probe_other_span) number = i;
   if (number == probe_registers) return place;
@@ -151,7 +153,9 @@ static void rule_learn_locked(uintptr_t pc, bool exact, size_t reach, struct rul
 
 static const uint64_t rule_busy = UINT64_MAX;
 
-static bool rule_stale(uint64_t key, uint32_t epoch) { return key == rule_busy || (uint16_t)epoch != key >> 48; }
+static bool rule_stale(uint64_t key, uint32_t epoch) {
+  return key == rule_busy || (uint16_t)epoch != key >> 48;
+}
 
 static bool rule_put(struct rule_table *table, uint64_t key, rule_word word, uint32_t epoch) {
   for (uint64_t i = 0;; i++) {
@@ -181,7 +185,8 @@ static struct rule_table *rule_room(uint32_t epoch) {
   for (uint64_t i = 0; old && i <= old->mask; i++) {
     uint64_t key = atomic_load_explicit(&old->entries[i].key, memory_order_relaxed);
     if (key != 0 && !rule_stale(key, epoch))
-      rule_table_used += rule_put(table, key, atomic_load_explicit(&old->entries[i].word, memory_order_relaxed), epoch);
+      rule_table_used +=
+          rule_put(table, key, atomic_load_explicit(&old->entries[i].word, memory_order_relaxed), epoch);
   }
   atomic_store_explicit(&rule_current, table, memory_order_release);
   return table;

@@ -8,12 +8,13 @@
  *   | saved rbp       | where the rule says
  *   | ...             | <-sp
  *
- * libunwind never sees the program's stack. It is stepped once over a probe (probe.h): registers that point into memory
- * of ours, whose words each have a value of their own. The registers that come out say exactly which word, relative to which
- * register, each was read from. So a rule is exact by construction, and walking by rules reads nothing that the walker
- * has not checked.
+ * libunwind never sees the program's stack. It is stepped once over a probe (probe.h): registers that point
+ * into memory of ours, whose words each have a value of their own. The registers that come out say exactly
+ * which word, relative to which register, each was read from. So a rule is exact by construction, and
+ * walking by rules reads nothing that the walker has not checked.
  *
- * Rules are found without a lock and learned under one (LOCK_UNWIND). A new epoch of modules.h makes all unknown. */
+ * Rules are found without a lock and learned under one (LOCK_UNWIND). A new epoch of modules.h makes all
+ * unknown. */
 #ifndef GLEANER_RULE_H
 #define GLEANER_RULE_H
 
@@ -63,14 +64,16 @@ struct rule {
   uintptr_t start; /* where the procedure begins */
 };
 
-/* A frame in a word:  | CFA offset : 32 | - : 16 | rbp : 8 | kind : 8 |, rbp saved at CFA + 8 * rbp, 0: unchanged.
- * RULE_LONG holds a pointer to a struct rule above its kind. */
+/* A frame in a word:  | CFA offset : 32 | - : 16 | rbp : 8 | kind : 8 |, rbp saved at CFA + 8 * rbp, 0:
+ * unchanged. RULE_LONG holds a pointer to a struct rule above its kind. */
 typedef uint64_t rule_word;
 
 static inline enum rule_kind rule_word_kind(rule_word word) { return (enum rule_kind)(word & 7); }
 static inline int32_t rule_word_offset(rule_word word) { return (int32_t)(word >> 32); }
 static inline int rule_word_fp(rule_word word) { return (int8_t)(word >> 8); }
-static inline const struct rule *rule_word_long(rule_word word) { return (const struct rule *)(word & ~(rule_word)7); }
+static inline const struct rule *rule_word_long(rule_word word) {
+  return (const struct rule *)(word & ~(rule_word)7);
+}
 
 /* An entry is valid if its key is read before and after the value. */
 struct rule_entry {
@@ -91,8 +94,8 @@ static inline uint64_t rule_key(uintptr_t pc, bool exact, uint32_t epoch) {
   return pc | (uint64_t)exact << 47 | (uint64_t)epoch << 48;
 }
 
-/* The i-th place at which the entry of a key may be: first in the cache line of its 64 bytes of code, since what is
- * called from one function is often called in turn; then where its hash says. */
+/* The i-th place at which the entry of a key may be: first in the cache line of its 64 bytes of code, since
+ * what is called from one function is often called in turn; then where its hash says. */
 static inline struct rule_entry *rule_slot(struct rule_table *table, uint64_t key, uint64_t i) {
   uint64_t place = i < 4 ? (key >> 6) * 4 + i : ((key * 0x9e3779b97f4a7c15u) >> 32) + i;
   return &table->entries[place & table->mask];
@@ -114,8 +117,9 @@ static inline rule_word rule_find(uintptr_t pc, bool exact, uint32_t epoch) {
   }
 }
 
-/* Learns the rule of a return address (exact: of an address at which the code was interrupted) and keeps it. reach is
- * how far the stack extends above sp: no frame is larger. Takes LOCK_UNWIND. RULE_NONE when it cannot be learned. */
+/* Learns the rule of a return address (exact: of an address at which the code was interrupted) and keeps it.
+ * reach is how far the stack extends above sp: no frame is larger. Takes LOCK_UNWIND. RULE_NONE when it
+ * cannot be learned. */
 rule_word rule_learn(uintptr_t pc, bool exact, uint32_t epoch, size_t reach);
 
 /* The same in full, and not kept. */

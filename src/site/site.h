@@ -55,8 +55,8 @@ static inline __attribute__((always_inline)) void site_here(struct site_register
                    "movq %%r13, %c1+24(%0)\n\tmovq %%r14, %c1+32(%0)\n\tmovq %%r15, %c1+40(%0)\n\t"
                    "movq %%rsp, %c2(%0)\n\tleaq 1f(%%rip), %%rax\n1:\tmovq %%rax, %c3(%0)"
                    :
-                   : "r"(out), "i"(offsetof(struct site_registers, saved)), "i"(offsetof(struct site_registers, sp)),
-                     "i"(offsetof(struct site_registers, pc))
+                   : "r"(out), "i"(offsetof(struct site_registers, saved)),
+                     "i"(offsetof(struct site_registers, sp)), "i"(offsetof(struct site_registers, pc))
                    : "rax", "memory");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The walk. Every word is read only inside the bounds of the stack it is on, or where a walk that began the same way
- * read it. */
+ * The walk. Every word is read only inside the bounds of the stack it is on, or where a walk that began the
+ * same way read it. */
 #include "config.h"
 
 #include "site/walk.h"
@@ -90,8 +90,8 @@ static inline bool walk_short(struct walk *walk, rule_word word, uintptr_t base)
   return true;
 }
 
-/* A frame whose rule needs more than a word: over-aligned, or a signal's. What lies at its CFA may be on another stack
- * than what lies at its registers. */
+/* A frame whose rule needs more than a word: over-aligned, or a signal's. What lies at its CFA may be on
+ * another stack than what lies at its registers. */
 static __attribute__((noinline)) bool walk_long(struct walk *walk, const struct rule *rule) {
   struct rule_place fp = rule->saved[RULE_RBP];
   uintptr_t cfa = walk_address(walk, (struct rule_place){rule->cfa_offset, rule->cfa_base}, 0);
@@ -135,8 +135,9 @@ static bool walk_meets(struct walk *walk) {
   return !kept->needs_fp || (kept->fp == walk->fp && kept->fp_from == walk->fp_from);
 }
 
-/* The kept frames from next to the one before until are as they were; the one at until has changed. Until a kept frame
- * whose fp is new, this walk's own fp holds: the last walk's, which nothing needed, may have been another. */
+/* The kept frames from next to the one before until are as they were; the one at until has changed. Until a
+ * kept frame whose fp is new, this walk's own fp holds: the last walk's, which nothing needed, may have been
+ * another. */
 static void walk_copy(struct walk *walk, unsigned until) {
   struct walk_memory *memory = walk->memory;
   const struct walk_frame *kept = memory->kept;
@@ -168,7 +169,8 @@ static void walk_copy(struct walk *walk, unsigned until) {
   if (!range_holds(&walk->range, walk->sp)) walk->range = range_of(memory->ranges, walk->sp);
 }
 
-/* At a kept frame: true when all from here is as it was. Else the walk goes on from the first frame that changed. */
+/* At a kept frame: true when all from here is as it was. Else the walk goes on from the first frame that
+ * changed. */
 static bool walk_rejoin(struct walk *walk) {
   struct walk_memory *memory = walk->memory;
   const struct walk_frame *kept = &memory->kept[walk->next];
@@ -193,8 +195,8 @@ static bool walk_rejoin(struct walk *walk) {
 
 /* ---- the whole walk ---- */
 
-/* From the start to the end of the stack, or to where the last walk is met, or as far as frames are wanted. False when
- * a frame needs more registers. */
+/* From the start to the end of the stack, or to where the last walk is met, or as far as frames are wanted.
+ * False when a frame needs more registers. */
 static bool walk_run(struct walk *walk) {
   while (walk->pc >= 4096 && walk->pc >> memo_value_bits == 0) {
     if (walk_meets(walk) && walk_rejoin(walk)) break;
@@ -291,9 +293,17 @@ static uint32_t walk_id(struct walk *walk) {
   return id >> 31 ? 0 : id;
 }
 
-static void walk_begin(struct walk *walk, struct walk_memory *memory, const struct site_start *start, unsigned most) {
-  *walk = (struct walk){.memory = memory, .pc = start->pc, .sp = start->sp, .fp = start->fp, .fp_from = WALK_FP_START,
-                        .epoch = modules_epoch(), .most = most, .joined = walk_frames, .next = walk_frames,
+static void walk_begin(struct walk *walk, struct walk_memory *memory, const struct site_start *start,
+                       unsigned most) {
+  *walk = (struct walk){.memory = memory,
+                        .pc = start->pc,
+                        .sp = start->sp,
+                        .fp = start->fp,
+                        .fp_from = WALK_FP_START,
+                        .epoch = modules_epoch(),
+                        .most = most,
+                        .joined = walk_frames,
+                        .next = walk_frames,
                         .range = range_of(memory->ranges, start->sp)};
   if (memory->epoch == walk->epoch) walk->next = walk_frames - memory->kept_count;
   memo_begin(&memory->memo, start);

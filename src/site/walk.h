@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Walking a stack by rules. Must not know threads, nor when a stack is wanted.
  *
- * The frames of the last walk are kept. As soon as a walk meets one of them, in the same state, it only compares the
- * words that were read from there outwards: most of a stack is where it was at the last allocation.
+ * The frames of the last walk are kept. As soon as a walk meets one of them, in the same state, it only
+ * compares the words that were read from there outwards: most of a stack is where it was at the last
+ * allocation.
  *
  *   kept   |         | f i | f i+1 | ...  | outermost |     frames, filled from the end
  *   words  |            | w | w | w | ...             |     what they read, likewise; as in memo.h
- */
+ * */
 #ifndef GLEANER_WALK_H
 #define GLEANER_WALK_H
 
@@ -39,8 +40,8 @@ struct walk_memory {
   struct memo memo;
 };
 
-/* The id of the stack from start, of at most max_frames frames; remembered in memory->memo. A few nanoseconds for each
- * frame that is not where it was. */
+/* The id of the stack from start, of at most max_frames frames; remembered in memory->memo. A few
+ * nanoseconds for each frame that is not where it was. */
 uint32_t walk_capture(struct walk_memory *memory, const struct site_start *start, unsigned max_frames);
 
 #endif

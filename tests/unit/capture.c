@@ -79,7 +79,8 @@ static NOINLINE void check(void) {
 /* ---- frames of all kinds, called at random ---- */
 
 typedef void shape(int depth, uint64_t random);
-static shape shape_plain, shape_alloca, shape_aligned, shape_large, shape_huge, shape_busy, shape_sorting, shape_many;
+static shape shape_plain, shape_alloca, shape_aligned, shape_large, shape_huge, shape_busy, shape_sorting,
+    shape_many;
 static shape *const shapes[] = {shape_plain, shape_alloca, shape_aligned,
                                 shape_large, shape_busy,   shape_sorting, shape_many, shape_huge};
 static __thread int shape_only = -1;
@@ -175,8 +176,12 @@ static void test_depths(void) {
   shape_only = -1;
   OK(right(100), "stacks of 1 to 100 plain frames are whole");
   OK(most > 102, "and go back to the program's start");
-  static const char *const names[] = {"plain frames", "frames with alloca", "over-aligned frames", "large frames",
-                                      "frames that save all registers", "callbacks from qsort"};
+  static const char *const names[] = {"plain frames",
+                                      "frames with alloca",
+                                      "over-aligned frames",
+                                      "large frames",
+                                      "frames that save all registers",
+                                      "callbacks from qsort"};
   for (shape_only = 1; shape_only < 6; shape_only++) {
     for (int depth = 1; depth < 40; depth++) shapes[shape_only](depth, (uint64_t)depth);
     OK(right(39), "so are stacks of %s", names[shape_only]);
@@ -390,7 +395,8 @@ static void test_closing(void) {
   for (int i = 0; i < 8; i++) {
     snprintf(path, sizeof path, "%s/closing%d.so", folder, i % 2 + 1);
     void *handle = dlopen(path, RTLD_NOW);
-    void (*call)(void (*)(void *), void *) = handle ? (void (*)(void (*)(void *), void *))dlsym(handle, "closing_call") : NULL;
+    void (*call)(void (*)(void *), void *) =
+        handle ? (void (*)(void (*)(void *), void *))dlsym(handle, "closing_call") : NULL;
     if (!call) break;
     uint32_t id = 0;
     call(closing_check, &id);

@@ -13,7 +13,8 @@
 enum { many = 20000, threads = 4 };
 
 static bool is(const struct site_stack *stack, const uintptr_t *pc, uint32_t count, uint32_t epoch) {
-  return stack && stack->count == count && stack->epoch == epoch && memcmp(stack->pc, pc, count * sizeof *pc) == 0;
+  return stack && stack->count == count && stack->epoch == epoch &&
+         memcmp(stack->pc, pc, count * sizeof *pc) == 0;
 }
 
 /* The stack of a number: 1 to 40 addresses, many of which stacks share. */

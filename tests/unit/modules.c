@@ -23,7 +23,8 @@ static bool ends_with(const char *text, const char *end) {
 
 static void test_loaded(void) {
   struct os_module m;
-  OK(os_module_at((uintptr_t)test_loaded, &m) && strcmp(m.path, program) == 0, "the program is known by its path");
+  OK(os_module_at((uintptr_t)test_loaded, &m) && strcmp(m.path, program) == 0,
+     "the program is known by its path");
   OK(m.lo <= (uintptr_t)test_loaded && (uintptr_t)test_loaded < m.hi, "its addresses hold its code");
   OK(os_module_at((uintptr_t)dlsym(RTLD_DEFAULT, "qsort"), &m) && strstr(m.path, "libc.so") && m.path[0] == '/',
      "so is the C library");
@@ -56,9 +57,11 @@ static bool look(const struct os_module *module, void *arg) {
 
 static void test_headers(void) {
   int frames = 0;
-  OK(os_module_phdr((uintptr_t)qsort, count_frames, &frames) == 3 && frames == 1, "a module shows its program headers");
+  OK(os_module_phdr((uintptr_t)qsort, count_frames, &frames) == 3 && frames == 1,
+     "a module shows its program headers");
   frames = 0;
-  OK(os_module_phdr((uintptr_t)test_loaded, count_frames, &frames) == 3 && frames == 1, "and so does the program");
+  OK(os_module_phdr((uintptr_t)test_loaded, count_frames, &frames) == 3 && frames == 1,
+     "and so does the program");
   OK(os_module_phdr((uintptr_t)&frames, count_frames, &frames) == 0, "no module, no headers");
   os_modules_each(look, NULL);
   OK(seen_program && seen_libc, "all modules are listed");
@@ -89,7 +92,8 @@ static void test_closed(void) {
   OK(modules_epoch() == before + 1, "one that unloads a module does");
   OK(modules_find(one, before) == index, "the module is still known in its epoch");
   OK(modules_find(one, before + 1) == -1, "but not after it");
-  OK(modules_get(index)->build_id_size <= os_build_id_max && ends_with(modules_get(index)->path, "/closing1.so"),
+  OK(modules_get(index)->build_id_size <= os_build_id_max &&
+         ends_with(modules_get(index)->path, "/closing1.so"),
      "its path outlives it");
 
   void *other = load("closing2.so", &two);

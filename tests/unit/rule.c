@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Tests of src/site/rule.c and probe.c: the rules of frames whose unwind information is written by hand here. */
+ * Tests of src/site/rule.c and probe.c: the rules of frames whose unwind information is written by hand
+ * here. */
 #include "config.h"
 
 #include "site/modules.h"
@@ -14,9 +15,10 @@
 #include <unistd.h>
 
 /* Each label is a "return address": rules are learned for the code before it. */
-#define FRAME(name, directives)                                                                              \
-  extern char name##_start[], name[];                                                                        \
-  __asm__(".text\n" #name "_start: .cfi_startproc\n nop\n" directives "\n nop\n nop\n" #name ": nop\n .cfi_endproc\n")
+#define FRAME(name, directives)                                                                                \
+  extern char name##_start[], name[];                                                                          \
+  __asm__(".text\n" #name "_start: .cfi_startproc\n nop\n" directives "\n nop\n nop\n" #name                   \
+          ": nop\n .cfi_endproc\n")
 
 FRAME(plain, ".cfi_def_cfa_offset 48");
 FRAME(plain_rbp, ".cfi_def_cfa_offset 48\n .cfi_offset 6, -32");
@@ -33,8 +35,9 @@ FRAME(aligned, ".cfi_escape 0x0f, 3, 0x76, 0x78, 0x06\n .cfi_escape 0x10, 6, 2, 
 FRAME(from_stack, ".cfi_escape 0x0f, 6, 0x77, 0xa0, 0x01, 0x06, 0x23, 8");
 FRAME(by_rbx, ".cfi_def_cfa 3, 32\n .cfi_offset 3, -24");
 FRAME(by_rax, ".cfi_def_cfa 0, 32");
-FRAME(was_by_rax, ".cfi_def_cfa_register 0\n nop\n .cfi_remember_state\n .cfi_def_cfa 7, 16\n nop\n .cfi_restore_state\n"
-                  "nop\n .cfi_def_cfa 7, 24");
+FRAME(was_by_rax,
+      ".cfi_def_cfa_register 0\n nop\n .cfi_remember_state\n .cfi_def_cfa 7, 16\n nop\n .cfi_restore_state\n"
+      "nop\n .cfi_def_cfa 7, 24");
 FRAME(outermost, ".cfi_undefined 16");
 FRAME(lost_rbp, ".cfi_def_cfa_offset 32\n .cfi_undefined 6");
 FRAME(broken, ".cfi_escape 0x0f, 1, 0xff");   /* an operation that no one knows: libunwind aborts */
@@ -43,7 +46,8 @@ extern char naked[];
 __asm__(".text\n naked_start: nop\n nop\n naked: nop\n");
 /* Two rows: an interrupted address is of the row that begins there, a return address of the row before. */
 extern char rows_second[];
-__asm__(".text\n .cfi_startproc\n .cfi_def_cfa_offset 16\n nop\n nop\n rows_second: .cfi_def_cfa_offset 80\n nop\n nop\n .cfi_endproc\n");
+__asm__(".text\n .cfi_startproc\n .cfi_def_cfa_offset 16\n nop\n nop\n rows_second: .cfi_def_cfa_offset 80\n "
+        "nop\n nop\n .cfi_endproc\n");
 
 static const size_t reach = 8 << 20;
 
@@ -90,7 +94,8 @@ static void test_long(void) {
          rule->cfa_offset == 160 && rule->cfa_add == 8 && at(rule->ra, RULE_CFA, -8),
      "a frame whose CFA lies on the stack, less a constant");
   rule = rule_word_long(word_of(lost_rbp));
-  OK(rule_word_kind(word_of(lost_rbp)) == RULE_LONG && rule->saved[RULE_RBP].base == RULE_LOST, "rbp undefined");
+  OK(rule_word_kind(word_of(lost_rbp)) == RULE_LONG && rule->saved[RULE_RBP].base == RULE_LOST,
+     "rbp undefined");
 }
 
 static void test_unfixed(void) {

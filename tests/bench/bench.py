@@ -203,7 +203,7 @@ class Bench:
         results = self.measure(rows, contenders, self.read_report)
         names = [c.name for c in contenders]
         print("\nPART B: LEAK REPORTS. Medians of %d runs in turn (valgrind: 2); native's figure, then the\n"
-              "others' over it. CPU time is that of all processes: symbols and the writing of the report count.\n"
+              "others' over it. CPU time is that of all processes: symbols and report too.\n"
               "heaptrack only records: to interpret its record costs a second and more, and is left out.\n" %
               self.options.runs)
         self.announce(contenders, rows)

@@ -25,6 +25,7 @@ struct leaks_request {
 
 struct leaks_summary {
   uint64_t objects;       /* live slots looked at */
+  uint64_t reachable, reachable_bytes; /* counted, whether they are told or not; bytes as requested */
   uint64_t root_bytes;    /* bytes of roots scanned */
   unsigned threads;
   unsigned not_stopped;

@@ -29,7 +29,8 @@ enum {
   runs_huge_from = 32 << 20,         /* a heap of this size gets huge pages */
   runs_huge = 2 << 20,
   runs_decay_ms = 400,               /* a dirty run older than this goes back */
-  runs_dirty_allowed = 16 << 20,     /* sooner, when there is more than this and more than a quarter of the heap */
+  runs_young_ms = 50,                /* one younger than this does not */
+  runs_dirty_allowed = 16 << 20,     /* between these: what is more than this and more than a quarter of the heap */
 };
 
 #define RUNS_SPAN_MOST ((size_t)1 << 40)
@@ -292,15 +293,27 @@ void runs_free(uint32_t at, uint32_t units, bool zero) {
   runs_link(at, units, dirty, stamp);
 }
 
+/* How many units of the oldest run should go back. When much is dirty, only what is too much of it, and nothing that may
+ * have been freed just to be used again. */
+static uint32_t runs_due_units(const struct run *run) {
+  uint32_t age = runs_now() - run->stamp;
+  if (age >= runs_decay_ms) return run->units;
+  size_t allowed = atomic_load(&region.used) / 4;
+  if (allowed < runs_dirty_allowed / block_unit) allowed = runs_dirty_allowed / block_unit;
+  if (age < runs_young_ms || runs.dirty_units <= allowed) return 0;
+  size_t excess = runs.dirty_units - allowed;
+  return excess < run->units ? (uint32_t)excess : run->units;
+}
+
 bool runs_take_due(uint32_t *at, uint32_t *units, bool all) {
-  if (runs.oldest == runs_none) return false;
-  struct run *run = &runs.run[runs.oldest];
-  size_t dirty = runs.dirty_units * (size_t)block_unit;
-  bool crowded = dirty > runs_dirty_allowed && runs.dirty_units > atomic_load(&region.used) / 4;
-  if (!all && !crowded && runs_now() - run->stamp < runs_decay_ms) return false;
-  *at = runs.oldest;
-  *units = run->units;
-  runs_unlink(*at);
+  uint32_t first = runs.oldest;
+  if (first == runs_none) return false;
+  struct run run = runs.run[first];
+  *units = all ? run.units : runs_due_units(&run);
+  if (*units == 0) return false;
+  runs_unlink(first);
+  *at = first + run.units - *units; /* the far end: what comes next is taken from the front */
+  if (*units < run.units) runs_link(first, run.units - *units, true, run.stamp);
   return true;
 }
 

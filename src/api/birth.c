@@ -147,6 +147,7 @@ struct cache *birth_cache(void) {
   if (!birth_ensure()) return NULL;
   birth_mine = cache_acquire();
   if (!birth_mine || birth_beyond) return birth_mine;
+  if (!birth_options.stress) cache_own = birth_mine;
   if (!birth_recording && !birth_options.stress) cache_fast = birth_mine;
   birth_watch_forks();
   birth_remember(birth_mine);
@@ -155,7 +156,7 @@ struct cache *birth_cache(void) {
 
 static void birth_retire(void) {
   struct cache *cache = birth_mine;
-  cache_fast = &cache_none;
+  cache_fast = cache_own = &cache_none;
   birth_mine = NULL;
   if (cache) cache_retire(cache);
 }

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* The fast paths, inline in the public names. They do nothing in a mode that records allocations. */
+/* The fast paths, inline in the public names. Those that allocate do nothing in a mode that records allocations. */
 
 /* A slot for size bytes from this thread's free word, or NULL: then the slow path. Some 15 instructions. */
 static inline void *hook_try_malloc(size_t size) {
@@ -31,11 +31,12 @@ static inline void *hook_try_calloc(size_t count, size_t size) {
 static inline bool hook_try_free(void *p) {
   struct block *block = region_find((uintptr_t)p);
   if (unlikely(!block)) return false;
-  struct cache *cache = cache_fast;
+  struct cache *cache = cache_own;
   uint32_t slot = block_slot(block, (uintptr_t)p);
   if (unlikely(atomic_load_explicit(&block->owner, memory_order_relaxed) != cache)) return false;
   if (unlikely(block_slot_address(block, slot) != (uintptr_t)p || block->state[slot] != STATE_LIVE)) return false;
   cache_free_own(cache, block, slot);
+  keep_alive(p);
   return true;
 }
 

@@ -24,6 +24,7 @@ enum { cache_share = 8 }; /* a block is worth refilling from when 1/8 of its slo
 
 struct cache cache_none;
 THREAD_LOCAL struct cache *cache_fast = &cache_none;
+THREAD_LOCAL struct cache *cache_own = &cache_none;
 
 static struct cache *_Atomic cache_all;
 static struct cache *cache_idle;  /* under the heap lock */

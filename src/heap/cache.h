@@ -39,6 +39,8 @@ struct cache {
  * yet, or allocations are recorded). */
 extern struct cache cache_none;
 extern THREAD_LOCAL struct cache *cache_fast;
+/* The same for freeing, which is as fast where allocations are recorded. */
+extern THREAD_LOCAL struct cache *cache_own;
 
 /* A slot of the class, or NULL when the free word is empty. 9 instructions; writes the word and one state byte.
  *

@@ -12,11 +12,9 @@
 #include "base/bits.h"
 #include "os/call.h"
 #include "os/frame.h"
-#include "os/maps.h"
 #include "os/memory.h"
 #include "os/threads.h"
 
-#include <dlfcn.h>
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
@@ -29,7 +27,6 @@ enum {
   world_patience_ns = 2000 * 1000 * 1000, /* for a thread that might answer */
   world_deaf_ns = 100 * 1000 * 1000,      /* for one that cannot */
   world_deaf_sure = 3,
-  world_descriptor_max = 8192,
 };
 
 int world_signal;
@@ -95,17 +92,44 @@ struct world_action {
 };
 #define WORLD_RESTORER 0x04000000
 
-static int world_install(void) {
-  struct world_action old, action = {world_park, SA_SIGINFO | SA_RESTART | SA_ONSTACK | WORLD_RESTORER,
-                                     world_return, ~(uint64_t)0};
-  for (int number = world_first_signal; number >= world_last_signal; number--) {
-    if (os_call(SYS_rt_sigaction, number, NULL, &old, sizeof old.mask) != 0 || old.handler) continue;
-    long error = os_call(SYS_rt_sigaction, number, &action, NULL, sizeof action.mask);
-    if (error) return (int)-error;
+/* Puts our handler there; the action it replaces into old. */
+static int world_handle(int number, struct world_action *old) {
+  struct world_action action = {world_park, SA_SIGINFO | SA_RESTART | SA_ONSTACK | WORLD_RESTORER, world_return,
+                                ~(uint64_t)0};
+  return (int)-os_call(SYS_rt_sigaction, number, &action, old, sizeof action.mask);
+}
+
+static bool world_is_unused(int number) {
+  struct world_action old;
+  return os_call(SYS_rt_sigaction, number, NULL, &old, sizeof old.mask) == 0 && !old.handler;
+}
+
+int world_init(void) {
+  world_learn_layout();
+  for (int number = world_first_signal; number >= world_last_signal && !world_signal; number--) {
+    if (!world_is_unused(number)) continue;
+    int error = world_handle(number, NULL);
+    if (error) return error;
     world_signal = number;
-    return 0;
   }
-  return EBUSY;
+  return world_signal ? 0 : EBUSY;
+}
+
+/* A debugger stops the program at a real-time signal, but passes on those that are ignored by default. So one of these is
+ * borrowed for this stop when somebody traces us. */
+static int world_stop_signal; /* for the current stop */
+static struct world_action world_lent; /* what the borrowed one did */
+
+static void world_choose_signal(void) {
+  world_stop_signal = world_signal;
+  if (!os_thread_is_traced()) return;
+  int number = world_is_unused(SIGURG) ? SIGURG : SIGWINCH;
+  if (world_handle(number, &world_lent) == 0) world_stop_signal = number;
+}
+
+static void world_return_signal(void) {
+  if (world_stop_signal != world_signal)
+    os_call(SYS_rt_sigaction, world_stop_signal, &world_lent, NULL, sizeof world_lent.mask);
 }
 
 /* --- the table of threads --- */
@@ -185,7 +209,7 @@ struct world_round {
 };
 
 static void world_send(struct world_entry *entry) {
-  int error = os_thread_signal(entry->tid, world_signal);
+  int error = os_thread_signal(entry->tid, world_stop_signal);
   if (!error) entry->progress = WORLD_SIGNALLED;
   if (error == ESRCH) entry->progress = WORLD_GONE;
   /* EAGAIN: the queue of signals is full; the next round tries again */
@@ -229,7 +253,7 @@ static size_t world_pending(uint64_t idle) {
       entry->progress = WORLD_GONE;
       continue;
     }
-    if (idle >= world_deaf_ns && os_thread_will_not_answer(entry->tid, world_signal)) entry->deaf_seen++;
+    if (idle >= world_deaf_ns && os_thread_will_not_answer(entry->tid, world_stop_signal)) entry->deaf_seen++;
     if (idle >= world_patience_ns || entry->deaf_seen >= world_deaf_sure)
       entry->progress = WORLD_DEAF;
     else
@@ -289,6 +313,7 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
   if (!world_table_map(first_capacity)) return -ENOMEM;
   world_enter(self->tid)->progress = WORLD_PARKED;
   world.threads[0] = world_self_alone;
+  world_choose_signal();
   world_open();
 
   struct world_round round;
@@ -309,6 +334,7 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
 
 void world_resume(void) {
   if (!(atomic_load(&world_epoch) & 1)) return;
+  world_return_signal();
   atomic_fetch_add(&world_epoch, 1);
   os_futex_wake(&world_epoch);
   world_table_unmap();
@@ -335,122 +361,9 @@ void world_release(uint64_t mask) {
   world_mask(&mask, NULL);
 }
 
-/* --- threads that have ended --- */
-
-/* Where things lie in the C library's thread descriptor, by the symbols it keeps for debuggers. */
-static struct {
-  uint32_t size;     /* 0: unknown */
-  uint32_t tid;      /* offset of the tid */
-  uint32_t state;    /* of the word that has a bit for a thread that is ending; 0: unknown */
-  uint32_t specific; /* offset of what follows the array of pthread keys: joinid is after it */
-} world_layout;
-
-/* What libthread_db reads: the size of a field in bits, the number of elements, the offset. */
-struct world_field {
-  uint32_t bits, count, offset;
-};
-
-static void world_learn_layout(void) {
-  const uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
-  const struct world_field *tid = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
-  const struct world_field *specific = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
-  if (!size || !tid || !specific || *size > world_descriptor_max || *size % 8 || tid->bits != 32) return;
-  if (tid->offset > *size - 4 || specific->offset > *size - 8) return;
-  world_layout.tid = tid->offset;
-  world_layout.specific = specific->offset;
-  const struct world_field *state = dlsym(RTLD_DEFAULT, "_thread_db_pthread_cancelhandling");
-  if (state && state->bits == 32 && state->offset <= *size - 4) world_layout.state = state->offset;
-  world_layout.size = *size;
-}
-
-int world_init(void) {
-  world_learn_layout();
-  return world_signal ? 0 : world_install();
-}
-
-/* Fills in what only a comparison of words shows. joinid is the descriptor itself when detached. The stack's bounds are
- * two neighbouring words, the address and a size that ends where the descriptor ends, but for alignment. */
-static void world_stack_bounds(struct world_stack *stack, const uintptr_t *word, size_t words) {
-  enum { slack = 4096 };
-  for (size_t i = world_layout.specific / sizeof *word; i < words; i++) {
-    if (word[i] == stack->tcb) stack->detached = true;
-    if (i + 1 == words || word[i] == 0 || word[i] % os_page_size || word[i] >= stack->tcb) continue;
-    uintptr_t top = word[i] + word[i + 1];
-    if (stack->lo || top < stack->end || top - stack->end > slack) continue;
-    stack->lo = word[i];
-    stack->guarded = i + 2 < words && word[i + 2] != 0; /* the size of the guard comes next */
-  }
-}
-
-/* The C library's EXITING and TERMINATED. Both are clear in a stack that is being given to its next thread, which has no
- * tid yet but may have its argument, and in those of threads that a fork left behind. */
-enum { world_ending = 1 << 4 | 1 << 5 };
-
-bool world_stack_read(uintptr_t tcb, struct world_stack *stack) {
-  uintptr_t word[world_descriptor_max / sizeof(uintptr_t)];
-  size_t size = world_layout.size;
-  if (!size || tcb % sizeof(uintptr_t) || os_maps_peek(tcb, word, size) != size) return false;
-  if (word[0] != tcb || word[2] != tcb) return false; /* header.tcb, header.self */
-  *stack = (struct world_stack){.tcb = tcb, .end = tcb + size};
-  memcpy(&stack->tid, (const char *)word + world_layout.tid, sizeof stack->tid);
-  uint32_t state;
-  memcpy(&state, (const char *)word + world_layout.state, sizeof state);
-  stack->gone = stack->tid <= 0 && (!world_layout.state || state & world_ending);
-  world_stack_bounds(stack, word, size / sizeof *word);
-  return true;
-}
-
-bool world_stack_below(uintptr_t top, struct world_stack *stack) {
-  enum { least_alignment = 64 };
-  if (!world_layout.size || top < world_layout.size) return false;
-  uintptr_t last = 0;
-  for (uintptr_t alignment = least_alignment; alignment <= os_page_size; alignment *= 2) {
-    uintptr_t tcb = bits_align_down(top - world_layout.size, alignment);
-    if (tcb != last && world_stack_read(tcb, stack) && stack->lo) return true;
-    last = tcb;
-  }
-  return false;
-}
-
-/* Thread pointers of pthreads that came to their end; 0 is empty. A descriptor may be in use again: its tid tells. When
- * the table is full, the oldest knowledge of a place is lost, and that stack counts as alive. */
-enum { world_exited_places = 4096, world_exited_probes = 32 };
-static _Atomic uintptr_t world_exited[world_exited_places];
-static _Atomic pid_t world_main_gone; /* the process whose main thread has ended */
-
-void world_thread_exiting(void) {
-  uintptr_t tcb = os_thread_pointer();
-  pid_t process = (pid_t)os_call(SYS_getpid);
-  if (os_thread_id() == process) atomic_store(&world_main_gone, process);
-  if (!tcb) return;
-  size_t home = (size_t)bits_mix(tcb);
-  for (size_t i = 0; i < world_exited_probes; i++) {
-    _Atomic uintptr_t *place = &world_exited[(home + i) % world_exited_places];
-    uintptr_t old = atomic_load(place);
-    if (old == 0) atomic_compare_exchange_strong(place, &old, tcb); /* old is 0, or who was faster */
-    if (old == 0 || old == tcb) return;
-  }
-  atomic_store(&world_exited[home % world_exited_places], tcb);
-}
-
-void world_exited_each(void (*each)(const struct world_stack *stack, void *arg), void *arg) {
-  struct world_stack stack;
-  for (size_t i = 0; i < world_exited_places; i++) {
-    uintptr_t tcb = atomic_load(&world_exited[i]);
-    if (tcb && world_stack_read(tcb, &stack) && stack.gone) each(&stack, arg);
-  }
-}
-
-bool world_main_exited(void) {
-  pid_t gone = atomic_load(&world_main_gone);
-  return gone != 0 && gone == (pid_t)os_call(SYS_getpid);
-}
-
 void world_fork_child(void) {
   lock_reset(&world_lock);
-  for (size_t i = 0; i < world_exited_places; i++)
-    if (atomic_load_explicit(&world_exited[i], memory_order_relaxed)) atomic_store(&world_exited[i], 0);
-  atomic_store(&world_main_gone, 0);
+  world_ended_fork_child();
   atomic_store(&world_inside, 0);
   atomic_store(&world_parked, NULL);
   if (atomic_load(&world_epoch) & 1) atomic_fetch_add(&world_epoch, 1);

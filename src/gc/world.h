@@ -71,4 +71,8 @@ bool world_main_exited(void);
  * what the child still uses and stay roots. */
 void world_fork_child(void);
 
+/* In world_ended.c, for world.c alone. */
+void world_learn_layout(void);
+void world_ended_fork_child(void);
+
 #endif

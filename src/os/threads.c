@@ -105,6 +105,13 @@ bool os_thread_will_not_answer(pid_t tid, int signal) {
   return blocked && (threads_hex(blocked + 9) >> (signal - 1) & 1);
 }
 
+bool os_thread_is_traced(void) {
+  char text[4096];
+  if (threads_read(os_thread_id(), "status", text, sizeof text) <= 0) return false;
+  const char *tracer = strstr(text, "\nTracerPid:\t");
+  return tracer && tracer[12] != '0';
+}
+
 /* "NR 0xARG .. 0xSP 0xPC", or "-1 0xSP 0xPC" when blocked outside a call, or "running". */
 uintptr_t os_thread_blocked_sp(pid_t tid) {
   char text[256];

@@ -27,6 +27,9 @@ uintptr_t os_thread_blocked_sp(pid_t tid);
 /* True when the signal cannot reach the task for now: it blocks it, or sleeps uninterruptibly (in vfork, say). */
 bool os_thread_will_not_answer(pid_t tid, int signal);
 
+/* True when a debugger or the like traces the calling thread. */
+bool os_thread_is_traced(void);
+
 /* Waits while *word == value, at most nanoseconds (0: for ever). Wakes all waiters. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds);
 void os_futex_wake(_Atomic uint32_t *word);

@@ -111,6 +111,9 @@ int world_init(void) {
     int error = world_handle(number, NULL);
     if (error) return error;
     world_signal = number;
+    /* The mask is inherited: a parent may have blocked every signal, and each thread of ours would be deaf. */
+    uint64_t mask = (uint64_t)1 << (number - 1);
+    os_call(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof mask);
   }
   return world_signal ? 0 : EBUSY;
 }

@@ -54,6 +54,14 @@ for mode in ${GLEANER_TEST_MODES:-glibc malloc leaks}; do
   # The reserved signal.
   merge $mode "$here/signals"
   ends 42 $mode "a thread that blocks every signal does not keep the process from ending" "$here/signals" deaf
+  # A mask that is inherited: one more signal is deliverable where one is reserved.
+  [ $mode = leaks ] && more=1 || more=0
+  ok "$mode: a process that inherits a full signal mask can still be stopped" [ \
+    $(("$("$here/signals" start "$here/signals" inherited)" + more)) = "$(
+      options=$(options $mode)
+      [ $mode != glibc ] || library=
+      "$here/signals" start env LD_PRELOAD="$library" GLEANER_OPTIONS="$options" "$here/signals" inherited
+    )" ]
   # Each interposed function as the first call of the process.
   for call in $("$here/first_call"); do
     ends 44 $mode "$call as the first call of the process" "$here/first_call" "$call"

@@ -164,8 +164,16 @@ static void *signals_deaf(void *arg) {
 }
 
 int main(int argc, char **argv) {
-  (void)argv;
   sigfillset(&signals_full);
+  if (argc > 2) { /* "start COMMAND...": a command that begins with every signal blocked */
+    sigprocmask(SIG_SETMASK, &signals_full, NULL);
+    execvp(argv[2], argv + 2);
+    return 1;
+  }
+  if (argc > 1 && strcmp(argv[1], "inherited") == 0) { /* how many of the upper 32 are not blocked */
+    printf("%d\n", __builtin_popcountll(~(signals_blocked() >> 32 | ~(uint64_t)0 << 32)));
+    return 0;
+  }
   if (argc > 1) { /* "deaf": a thread that cannot be reached is there at the end */
     static pthread_barrier_t barrier; /* the thread may still look at it when main has returned */
     pthread_t thread;

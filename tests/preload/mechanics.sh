@@ -41,6 +41,14 @@ ends() {
   }
 }
 
+can_be_stopped() {
+  deliverable=$("$here/signals" start "$here/signals" inherited)
+  [ "$1" != leaks ] || deliverable=$((deliverable + 1))
+  [ "$1" != glibc ] && inject=$library || inject=
+  [ "$("$here/signals" start env LD_PRELOAD="$inject" GLEANER_OPTIONS="$(options "$1")" "$here/signals" inherited)" = \
+    "$deliverable" ]
+}
+
 mkdir "$work/hidden"
 cp "$here/plugin.so" "$here/opener.so" "$work"
 cp "$here/plugin.so" "$work/hidden/hidden.so"
@@ -55,13 +63,7 @@ for mode in ${GLEANER_TEST_MODES:-glibc malloc leaks}; do
   merge $mode "$here/signals"
   ends 42 $mode "a thread that blocks every signal does not keep the process from ending" "$here/signals" deaf
   # A mask that is inherited: one more signal is deliverable where one is reserved.
-  [ $mode = leaks ] && more=1 || more=0
-  ok "$mode: a process that inherits a full signal mask can still be stopped" [ \
-    $(("$("$here/signals" start "$here/signals" inherited)" + more)) = "$(
-      options=$(options $mode)
-      [ $mode != glibc ] || library=
-      "$here/signals" start env LD_PRELOAD="$library" GLEANER_OPTIONS="$options" "$here/signals" inherited
-    )" ]
+  ok "$mode: a process that inherits a full signal mask can still be stopped" can_be_stopped $mode
   # Each interposed function as the first call of the process.
   for call in $("$here/first_call"); do
     ends 44 $mode "$call as the first call of the process" "$here/first_call" "$call"

@@ -42,6 +42,33 @@ hasnot() { ! has "$@"; }
 says() { ok "$@" || note "$work/err" 60; }
 valid() { python3 -m json.tool "$1" >/dev/null 2>"$work/json.err"; }
 
+# While a thread waits in a read of its standard input, and holds that stream's lock.
+cat >"$work/reading.c" <<'END'
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int ends[2];
+static void *reads(void *arg) {
+  if (write(ends[1], "x", 1) == 1) getchar();
+  return getchar() ? arg : NULL;
+}
+int main(void) {
+  pthread_t thread;
+  if (pipe(ends) || dup2(ends[0], 0) || pthread_create(&thread, NULL, reads, NULL)) return 1;
+  *(volatile char *)malloc(4321) = 1;
+  usleep(200000);
+  puts("unflushed");
+  return 5;
+}
+END
+$CC -O1 -fno-builtin "$work/reading.c" -o "$work/reading" -lpthread || exit 99
+timeout 60 "$tool" leaks --error-exitcode=23 "$work/reading" >"$work/out" 2>"$work/err"
+status=$?
+says "the exit status is changed although a thread waits for input" test $status = 23
+says "and what the program had not written yet is written" has out unflushed
+
 leaks "$work/lossy"
 says "the report is on standard error" has err '^3,000 bytes in 3 blocks are definitely lost, allocated at$'
 says "the largest first" sh -c '[ "$(grep -c . "$0")" -gt 5 ] && grep -n "definitely lost," "$0" | head -n 1 | grep -q 3,000' "$work/err"

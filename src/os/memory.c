@@ -9,6 +9,7 @@
 #include "os/call.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -142,10 +143,18 @@ void os_memory_populate(void *address, size_t size) {
   errno = saved;
 }
 
+/* In two steps, since MREMAP_FIXED unmaps the target before it finds that the source lies in several mappings (huge pages
+ * begin inside it, it was moved before, the process forked): EFAULT up to Linux 6.16, and then nothing is at the target. The
+ * first step fails without harm; what it made is one mapping, so that the second has no such reason. */
 int os_memory_move(void *from, void *to, size_t size) {
-  int saved = errno;
-  void *p = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-  int error = p == to ? 0 : errno;
+  int saved = errno, error = 0;
+  void *between = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+  if (between == MAP_FAILED) {
+    error = errno;
+  } else if (mremap(between, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
+    memcpy(to, between, size); /* too many mappings: this is found before the target is touched */
+    munmap(between, size);
+  }
   errno = saved;
   return error;
 }

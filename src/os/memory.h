@@ -28,8 +28,8 @@ int os_memory_purge(void *address, size_t size);
 void os_memory_huge(void *address, size_t size);
 /* Has the kernel provide the pages now, in one call instead of a fault each. Only advice; needs Linux 5.14. */
 void os_memory_populate(void *address, size_t size);
-/* Moves the pages of [from, from+size) over the committed range at to, whose old contents are lost; from is
- * left committed and zero. */
+/* Moves the pages of [from, from+size) over the committed range at to, whose old contents are lost; from is left
+ * committed and zero. When it fails (which it does where from is not one mapping to the kernel), both are as they were. */
 int os_memory_move(void *from, void *to, size_t size);
 
 /* Fresh zeroed memory, committed. NULL when refused. */

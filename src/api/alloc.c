@@ -86,11 +86,21 @@ void *alloc(const struct alloc_request *request, const struct site_start *start)
   return p;
 }
 
+/* A thread that could not be stopped may meet the marks of a search, which holds the heap lock as long as there are any. */
+static bool alloc_live_slow(const uint8_t *state) {
+  if (!(*state & STATE_LIVE)) return false;
+  heap_lock();
+  heap_unlock();
+  return *(const volatile uint8_t *)state == STATE_LIVE;
+}
+
 bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
   *block = region_find((uintptr_t)p);
   if (!*block) return false;
   *slot = block_slot(*block, (uintptr_t)p);
-  return block_slot_address(*block, *slot) == (uintptr_t)p && (*block)->state[*slot] == STATE_LIVE;
+  if (block_slot_address(*block, *slot) != (uintptr_t)p) return false;
+  const uint8_t *state = &(*block)->state[*slot];
+  return likely(*(const volatile uint8_t *)state == STATE_LIVE) || alloc_live_slow(state);
 }
 
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start) {

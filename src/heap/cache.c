@@ -305,6 +305,9 @@ void cache_fork_child(struct cache *mine) {
   cache_idle = NULL;
   cache_idle_count = 0;
   cache_orphans = 0;
+  /* A block that was taken from this cache while it was idle may still be on its queue. It goes to its owner's, or it would
+   * be in two queues when the repair says that it is in none. */
+  if (mine) cache_drain(mine, false);
   for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) {
     if (cache == mine) continue;
     cache->idle = true;

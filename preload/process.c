@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,6 +62,31 @@ PUBLIC int dlclose(void *handle) {
   int result = REAL(dlclose)(handle);
   hook_after_dlclose();
   return result;
+}
+
+/* Limits. One of a vfork child or of another process is none of ours. */
+static void process_limited(int resource, rlim_t limit) {
+  if (resource == RLIMIT_AS && limit != RLIM_INFINITY) hook_before_limit(limit);
+}
+
+PUBLIC int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit) {
+  process_limited((int)resource, limit->rlim_cur);
+  return REAL(setrlimit)(resource, limit);
+}
+
+PUBLIC int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit) {
+  process_limited((int)resource, limit->rlim_cur);
+  return REAL(setrlimit64)(resource, limit);
+}
+
+PUBLIC int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *limit, struct rlimit *old) {
+  if (limit && (pid == 0 || pid == getpid())) process_limited((int)resource, limit->rlim_cur);
+  return REAL(prlimit)(pid, resource, limit, old);
+}
+
+PUBLIC int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *limit, struct rlimit64 *old) {
+  if (limit && (pid == 0 || pid == getpid())) process_limited((int)resource, limit->rlim_cur);
+  return REAL(prlimit64)(pid, resource, limit, old);
 }
 
 /* exit_group itself: the real _exit does no more, and this may be called where nothing can be looked up. */

@@ -10,7 +10,7 @@
 
 /* dlopen and dlmopen come first: the jump in process.c counts on it. */
 #define REAL_FUNCTIONS(X)                                                                                    \
-  X(dlopen) X(dlmopen) X(dlclose)                                                                            \
+  X(dlopen) X(dlmopen) X(dlclose) X(setrlimit) X(setrlimit64) X(prlimit) X(prlimit64)                         \
   X(sigaction) X(__sigaction) X(signal) X(bsd_signal) X(ssignal) X(sysv_signal) X(__sysv_signal) X(sigset)   \
   X(sigignore) X(sighold) X(siginterrupt)                                                                    \
   X(sigprocmask) X(pthread_sigmask) X(pthread_attr_setsigmask_np) X(posix_spawnattr_setsigmask)              \

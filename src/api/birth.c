@@ -221,6 +221,12 @@ void hook_after_dlclose(void) {
   if (birth_recording) modules_after_close();
 }
 
+void hook_before_limit(size_t limit) {
+  if (!birth_ensure() || !birth_is_mine()) return;
+  heap_limit_span(limit);
+  if (birth_recording) site_limit_span();
+}
+
 int hook__exit(int status) {
   if (!birth_recording || !birth_options.report_at__exit || !birth_is_mine()) return status;
   long lost = leak_report(false);

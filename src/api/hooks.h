@@ -70,6 +70,10 @@ void hook_usage(struct hook_usage *usage);
 void hook_before_dlclose(void);
 void hook_after_dlclose(void);
 
+/* The program is about to limit its own address space to so many bytes. What is merely reserved counts, so that without
+ * this even its stack could not grow any more. Does nothing in a vfork child. */
+void hook_before_limit(size_t limit);
+
 /* The program calls _exit or _Exit: perhaps in a signal handler, in a vfork child (which must do nothing here: it
  * shares the memory of its parent), or in one of several threads. Reports if that was asked for; returns the status to
  * end with. */

@@ -41,6 +41,12 @@ size_t heap_purge(bool all) {
   return bytes;
 }
 
+void heap_limit_span(size_t limit) {
+  heap_lock();
+  runs_limit_span(limit);
+  heap_unlock();
+}
+
 void heap_fork_child(struct cache *mine) {
   if (lock_is_held(&heap_mutex)) {
     lock_reset(&heap_mutex);

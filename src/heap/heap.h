@@ -29,6 +29,9 @@ bool block_check(const struct block *block);
  * the bytes given back. all: also those that are not due. */
 size_t heap_purge(bool all);
 
+/* The process is about to limit its address space: runs_limit_span, and called without the lock. */
+void heap_limit_span(size_t limit);
+
 /* In a fork child: the other threads are gone, perhaps from inside the lock. mine: the cache of this thread. */
 void heap_fork_child(struct cache *mine);
 

@@ -56,6 +56,7 @@ static struct {
   size_t committed;          /* bytes from the start of the region that are committed */
   size_t tables;             /* units whose records and map entries are committed */
   bool sparse;               /* address space is not reserved: it is taken piece by piece, where free */
+  uintptr_t reserved;        /* else: what was reserved for the region begins here */
 } runs;
 
 static unsigned runs_list(uint32_t units) {
@@ -108,6 +109,7 @@ int runs_init(void) {
     for (size_t span = RUNS_SPAN_MOST; span >= RUNS_SPAN_LEAST; span /= 2) {
       void *p = os_memory_reserve(span + runs_huge);
       if (!p) continue;
+      runs.reserved = (uintptr_t)p;
       region.base = bits_align_up((uintptr_t)p, runs_huge);
       region.span = span;
       break;
@@ -120,6 +122,27 @@ int runs_init(void) {
   if (region.blocks && runs.run) return 0;
   region.span = 0; /* no address is ours */
   return ENOMEM;
+}
+
+static void runs_trim_table(void *table, size_t entry, size_t units, size_t keep) {
+  size_t size = bits_align_up(units * entry, os_page_size), kept = bits_align_up(keep * entry, os_page_size);
+  if (kept < size) os_memory_trim(table, size, kept);
+}
+
+/* The tables count as well: a region of runs_span_share times the limit makes them a fiftieth of it, and leaves room for
+ * limits that are raised again. The span shrinks before the map does, since region_find takes no lock. */
+void runs_limit_span(size_t limit) {
+  enum { runs_span_share = 32 };
+  if (runs.sparse || !region.span || limit / 2 >= region.span) return;
+  size_t span = region.span, units = span / block_unit, least = bits_align_up(runs.committed, runs_huge) * 2;
+  size_t want = bits_align_up(limit < span / runs_span_share ? limit * runs_span_share : span, runs_huge);
+  if (want < least) want = least;
+  if (want < span) region.span = want;
+  if (region.span / block_unit < runs.tables) region.span = runs.tables * block_unit;
+  runs.sparse = true;
+  os_memory_trim((void *)runs.reserved, span + runs_huge, region.base - runs.reserved + runs.committed);
+  runs_trim_table(region.blocks, sizeof region.blocks[0], units, region.span / block_unit);
+  runs_trim_table(runs.run, sizeof runs.run[0], units, region.span / block_unit);
 }
 
 static void runs_unlink(uint32_t at) {

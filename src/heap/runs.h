@@ -26,6 +26,10 @@ void runs_free(uint32_t at, uint32_t units, bool zero);
  * that the caller can purge it without the lock and free it again as zero. all: due or not. */
 bool runs_take_due(uint32_t *at, uint32_t *units, bool all);
 
+/* The limit on address space is about to become this small: gives back what is reserved beyond that, and takes address
+ * space piece by piece from now on. */
+void runs_limit_span(size_t limit);
+
 void runs_rebuild(void);
 
 /* Bytes of free units whose pages are (probably) in memory, and of all units ever used. */

@@ -161,6 +161,15 @@ int os_memory_move(void *from, void *to, size_t size) {
 
 void *os_memory_map(size_t size) { return memory_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_NORESERVE); }
 
+void os_memory_trim(void *address, size_t size, size_t keep) {
+  int saved = errno;
+  unsigned used = atomic_load(&memory_own_used);
+  for (unsigned i = 0; i < used; i++)
+    if (atomic_load(&memory_own[i].lo) == (uintptr_t)address) atomic_store(&memory_own[i].hi, (uintptr_t)address + keep);
+  munmap((char *)address + keep, size - keep);
+  errno = saved;
+}
+
 void os_memory_unmap(void *address, size_t size) {
   int saved = errno;
   memory_own_leave((uintptr_t)address);

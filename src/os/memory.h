@@ -35,6 +35,8 @@ int os_memory_move(void *from, void *to, size_t size);
 /* Fresh zeroed memory, committed. NULL when refused. */
 void *os_memory_map(size_t size);
 void os_memory_unmap(void *address, size_t size);
+/* Gives back all but the first keep bytes of what was mapped or reserved as one piece. */
+void os_memory_trim(void *address, size_t size, size_t keep);
 
 /* Whether the eight bytes at the address can be read. Any bits will do; one harmless system call, which no sandbox
  * forbids. */

@@ -121,6 +121,8 @@ void site_fork_child(void) {
   modules_fork_child();
 }
 
+void site_limit_span(void) { rule_limit_span(); }
+
 bool site_caller_of(const uintptr_t *functions, unsigned count, struct site_registers *out) {
   struct range ranges[range_cached] = {{0, 0, false}};
   struct frame frame;

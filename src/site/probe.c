@@ -198,11 +198,14 @@ static __attribute__((noinline)) bool probe_here(void) {
   return good;
 }
 
+static bool probe_small; /* address space is limited */
+
 bool probe_make(void) {
-  static const size_t sizes[] = {(size_t)4 << 30, (size_t)256 << 20, (size_t)64 << 20, (size_t)16 << 20};
+  enum { sizes_count = 4 };
+  static const size_t sizes[sizes_count] = {(size_t)4 << 30, (size_t)256 << 20, (size_t)64 << 20, (size_t)16 << 20};
   if (probe.base) return true;
   void *base = NULL;
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !base; i++) {
+  for (size_t i = probe_small ? sizes_count - 1 : 0; i < sizes_count && !base; i++) {
     base = os_memory_reserve_readable(sizes[i]);
     probe.size = sizes[i];
   }
@@ -261,6 +264,12 @@ bool probe_run(struct probe_run *run, uintptr_t address) {
   if (__builtin_setjmp(probe_escape) == 0) good = probe_step(run, address);
   probe_inside = false;
   return good;
+}
+
+void probe_limit_span(void) {
+  probe_small = true;
+  if (probe.base) os_memory_unmap((void *)probe.base, probe.size);
+  probe.base = 0;
 }
 
 void probe_fork_child(void) { probe_inside = false; }

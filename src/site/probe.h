@@ -77,4 +77,7 @@ bool probe_run(struct probe_run *run, uintptr_t address);
 
 void probe_fork_child(void);
 
+/* Gives the range back; the next probe has a small one. */
+void probe_limit_span(void);
+
 #endif

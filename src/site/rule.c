@@ -228,6 +228,12 @@ void rule_learn_full(uintptr_t pc, bool exact, size_t reach, struct rule *out) {
   lock_release(&rule_lock);
 }
 
+void rule_limit_span(void) {
+  lock_acquire(&rule_lock);
+  probe_limit_span();
+  lock_release(&rule_lock);
+}
+
 void rule_fork_child(void) {
   lock_reset(&rule_lock);
   probe_fork_child();

@@ -126,5 +126,6 @@ rule_word rule_learn(uintptr_t pc, bool exact, uint32_t epoch, size_t reach);
 void rule_learn_full(uintptr_t pc, bool exact, size_t reach, struct rule *out);
 
 void rule_fork_child(void);
+void rule_limit_span(void); /* takes LOCK_UNWIND */
 
 #endif

@@ -43,6 +43,9 @@ uint32_t site_count(void); /* ids given are 1 .. site_count() */
 void site_thread_exit(void);
 void site_fork_child(void);
 
+/* The process is about to limit its address space: makes do with little of it. */
+void site_limit_span(void);
+
 /* Callee-saved registers and the stack pointer at one point of a stack. */
 struct site_registers {
   uintptr_t sp, pc;

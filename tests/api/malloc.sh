@@ -6,7 +6,7 @@
 here=$top_builddir/tests/api
 
 for mode in ${GLEANER_TEST_MODES:-glibc malloc leaks}; do
-  for program in basic align limits info threads fork early; do
+  for program in basic align limits info threads fork early lowered; do
     merge $mode "$here/malloc_$program"
   done
   merge $mode "$here/libc_users"

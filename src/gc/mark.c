@@ -61,7 +61,12 @@ ALWAYS_INLINE void mark_words(struct marker *m, uintptr_t lo, size_t size, uintp
     }
     return;
   }
-  for (; lo < end; lo += sizeof(uintptr_t)) mark_word(m, *(const uintptr_t *)lo, sparse);
+  const uintptr_t base = m->base; /* in registers: a store of a state byte may alias anything */
+  const size_t limit = m->limit;
+  for (; lo < end; lo += sizeof(uintptr_t)) {
+    uintptr_t word = *(const uintptr_t *)lo;
+    if (unlikely(word - base < limit)) mark_word(m, word, sparse);
+  }
 }
 
 /* --- memory that cannot simply be read --- */

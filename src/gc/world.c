@@ -35,6 +35,7 @@ struct lock world_lock = LOCK_INIT(LOCK_WORLD);
 static _Atomic uint32_t world_epoch; /* odd: stopped */
 static _Atomic uint32_t world_arrivals;
 static _Atomic uint32_t world_inside; /* threads in the handler */
+static _Atomic bool world_ending;     /* the process ends after this stop */
 
 /* --- a stopped thread --- */
 
@@ -62,6 +63,19 @@ static void world_stay(siginfo_t *info, ucontext_t *context, uint32_t epoch) {
   while (atomic_load(&world_epoch) == epoch) os_futex_wait(&world_epoch, epoch, 0);
 }
 
+/* The signal came in a system call that cannot be restarted (poll, pause, sleep and some more): it would fail with EINTR. */
+static bool world_cut_short(const ucontext_t *context) {
+  const uint8_t *next = (const uint8_t *)context->uc_mcontext.gregs[REG_RIP];
+  return context->uc_mcontext.gregs[REG_RAX] == -EINTR && next[-2] == 0x0f && next[-1] == 0x05; /* syscall */
+}
+
+/* In such a call the thread would wait on but for us, and what it would do otherwise, while another thread ends the process,
+ * nobody expects: it might end it first, with another status. */
+static void world_stay_to_the_end(void) {
+  _Atomic uint32_t nobody = 0;
+  for (;;) os_futex_wait(&nobody, 0, 0);
+}
+
 /* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and no stack
  * protector in what it calls (the build does not ask for one). */
 static void world_park(int signal, siginfo_t *info, void *context) {
@@ -70,6 +84,7 @@ static void world_park(int signal, siginfo_t *info, void *context) {
   uint32_t epoch = atomic_load(&world_epoch);
   if (epoch & 1) world_stay(info, context, epoch);
   atomic_fetch_sub(&world_inside, 1);
+  if (epoch & 1 && atomic_load(&world_ending) && world_cut_short(context)) world_stay_to_the_end();
 }
 
 /* The C library's sigaction is interposed by our own preload library, so the kernel is called, with the return path that
@@ -335,6 +350,8 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
   return (int)world.count;
 }
 
+void world_end(void) { atomic_store(&world_ending, true); }
+
 void world_resume(void) {
   if (!(atomic_load(&world_epoch) & 1)) return;
   world_return_signal();
@@ -365,6 +382,7 @@ void world_release(uint64_t mask) {
 }
 
 void world_fork_child(void) {
+  atomic_store(&world_ending, false);
   lock_reset(&world_lock);
   world_ended_fork_child();
   atomic_store(&world_inside, 0);

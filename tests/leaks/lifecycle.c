@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -258,6 +259,20 @@ static void status_changed_last(void) {
   leak();
   pthread_exit(NULL);
 }
+static void *ends(void *arg) {
+  usleep(20000);
+  leak();
+  scrub();
+  exit(7);
+  return arg;
+}
+/* @ status_of_thread definite 1 64 status=7 -- a call that the search cuts short does not return to end the program first */
+static void status_of_thread(void) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, ends, NULL)) abort();
+  poll(NULL, 0, -1);
+  _exit(8);
+}
 static void fail_without_leak(void) {
   scenario_status = 5;
   held = make(64);
@@ -286,7 +301,7 @@ static const struct scenario table[] = {
     SCENARIO(descriptors), SCENARIO(moved), SCENARIO(bare), SCENARIO(childless), SCENARIO(child_ignored),
     SCENARIO(all_blocked), SCENARIO(private), SCENARIO(no_ptrace), SCENARIO(status_kept),
     SCENARIO(status_changed), SCENARIO(status_changed_quickly),
-    SCENARIO(status_changed_last), SCENARIO(status_without_leak), SCENARIO(deep),
+    SCENARIO(status_changed_last), SCENARIO(status_without_leak), SCENARIO(status_of_thread), SCENARIO(deep),
 };
 
 SCENARIO_MAIN(table)

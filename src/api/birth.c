@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/hooks.h"
 #include "base/print.h"
+#include "gc/leaks.h"
 #include "gc/world.h"
 #include "heap/heap.h"
 #include "os/memory.h"
@@ -109,6 +110,7 @@ static void birth_fork_child(void) {
   if (birth_recording) {
     site_fork_child();
     modules_fork_child();
+    leaks_fork_child();
     world_fork_child();
   }
   leak_report_fork_child();

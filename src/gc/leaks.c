@@ -169,7 +169,7 @@ static void leaks_count_reachable(struct leaks *leaks) {
 }
 
 /* Back to LIVE and FREE alone, counting the live. */
-static void leaks_clean(struct leaks *leaks) {
+static void leaks_clean(struct leaks_summary *summary) {
   const uint8_t keep = STATE_LIVE | STATE_HELD | STATE_ABSENT;
   struct block *block;
   for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units) {
@@ -178,13 +178,13 @@ static void leaks_clean(struct leaks *leaks) {
     for (; !leaks->summary->not_stopped && slot + sizeof(uint64_t) <= block->nslots; slot += sizeof(uint64_t)) {
       uint64_t x;
       memcpy(&x, block->state + slot, sizeof x);
-      leaks->summary->objects += bits_count(x & LEAKS_BYTES(STATE_LIVE));
+      summary->objects += bits_count(x & LEAKS_BYTES(STATE_LIVE));
       if (!(x & ~LEAKS_BYTES(keep))) continue; /* a page of states may be one never written */
       x &= LEAKS_BYTES(keep);
       memcpy(block->state + slot, &x, sizeof x);
     }
     for (; slot < block->nslots; slot++) {
-      leaks->summary->objects += block->state[slot] & STATE_LIVE ? 1 : 0;
+      summary->objects += block->state[slot] & STATE_LIVE ? 1 : 0;
       if (block->state[slot] & ~keep) block->state[slot] &= keep;
     }
   }
@@ -210,7 +210,7 @@ static int leaks_search_stopped(struct leaks *leaks, const struct world_thread *
     leaks_tell(leaks);
     leaks_count_reachable(leaks);
   }
-  leaks_clean(leaks);
+  leaks_clean(summary);
   mark_end();
   summary->classify_ns = os_clock() - rooted;
   return error;
@@ -242,4 +242,9 @@ int leaks_search(const struct leaks_request *request, void (*tell)(const struct 
   heap_unlock();
   world_release(mask);
   return error;
+}
+
+void leaks_fork_child(void) {
+  struct leaks_summary ignored = {0};
+  if (world_is_stopped()) leaks_clean(&ignored);
 }

@@ -37,4 +37,8 @@ struct leaks_summary {
 int leaks_search(const struct leaks_request *request, void (*tell)(const struct leak *leak, void *arg), void *arg,
                  struct leaks_summary *summary);
 
+/* In a fork child, before world_fork_child: a thread that could not be stopped may have forked in the middle of a search,
+ * whose marks are wiped here. */
+void leaks_fork_child(void);
+
 #endif

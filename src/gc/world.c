@@ -352,8 +352,10 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
 
 void world_end(void) { atomic_store(&world_ending, true); }
 
+bool world_is_stopped(void) { return atomic_load(&world_epoch) & 1; }
+
 void world_resume(void) {
-  if (!(atomic_load(&world_epoch) & 1)) return;
+  if (!world_is_stopped()) return;
   world_return_signal();
   atomic_fetch_add(&world_epoch, 1);
   os_futex_wake(&world_epoch);
@@ -387,6 +389,6 @@ void world_fork_child(void) {
   world_ended_fork_child();
   atomic_store(&world_inside, 0);
   atomic_store(&world_parked, NULL);
-  if (atomic_load(&world_epoch) & 1) atomic_fetch_add(&world_epoch, 1);
+  if (world_is_stopped()) atomic_fetch_add(&world_epoch, 1);
   world_table_unmap();
 }

@@ -40,6 +40,7 @@ void world_release(uint64_t mask);
  * short: nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
 int world_stop(const struct world_thread *self, struct world_thread **threads);
 void world_resume(void);
+bool world_is_stopped(void);
 /* The next stop is the last thing before the end of the process: a thread whose system call it cuts short does not go on. */
 void world_end(void);
 

@@ -175,7 +175,7 @@ static void leaks_clean(struct leaks_summary *summary) {
   for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units) {
     uint32_t slot = 0;
     /* Not by words while a thread runs on: the neighbours that it hands out meanwhile must not be written. */
-    for (; !leaks->summary->not_stopped && slot + sizeof(uint64_t) <= block->nslots; slot += sizeof(uint64_t)) {
+    for (; !summary->not_stopped && slot + sizeof(uint64_t) <= block->nslots; slot += sizeof(uint64_t)) {
       uint64_t x;
       memcpy(&x, block->state + slot, sizeof x);
       summary->objects += bits_count(x & LEAKS_BYTES(STATE_LIVE));

@@ -262,18 +262,22 @@ void scouts_mark_segment(struct marker *m, size_t number) {
   scout->segment = NULL;
 }
 
+/* Byte by byte: a thread that could not be stopped may be writing the neighbours. */
+static void scouts_wipe(struct block *block) {
+  const uint64_t painted = (MARK_SCOUTED | MARK_START) * 0x0101010101010101u;
+  for (uint32_t slot = 0; block->slot_size && slot < block->nslots; slot += sizeof(uint64_t)) {
+    uint64_t x;
+    memcpy(&x, block->state + slot, sizeof x);
+    for (unsigned i = 0; (x & painted) && i < sizeof x; i++)
+      if (block->state[slot + i] & (MARK_SCOUTED | MARK_START))
+        block->state[slot + i] &= (uint8_t)~(MARK_SCOUTED | MARK_START);
+  }
+}
+
 void scouts_end(struct marker *m) {
   struct scouts *all = m->scouts;
-  const uint64_t wipe = ~(uint64_t)((MARK_SCOUTED | MARK_START) * 0x0101010101010101u);
   struct block *block;
-  for (size_t unit = 0; all && (block = region_next(&unit)) != NULL; unit += block->units)
-    for (uint32_t slot = 0; block->slot_size && slot < block->nslots; slot += sizeof(uint64_t)) {
-      uint64_t x;
-      memcpy(&x, block->state + slot, sizeof x);
-      if (!(x & ~wipe)) continue;
-      x &= wipe;
-      memcpy(block->state + slot, &x, sizeof x);
-    }
+  for (size_t unit = 0; all && (block = region_next(&unit)) != NULL; unit += block->units) scouts_wipe(block);
   while (all && all->pieces) {
     void *piece = all->pieces;
     all->pieces = *(void **)piece;

@@ -35,7 +35,7 @@ static __attribute__((noinline, unused)) uintptr_t help_alloc(size_t size, enum 
   } else {
     p = large_alloc(size, 1, kind, &zero);
     if (!p) abort();
-    if (!zero) memset(p, 0, size);
+    if (!zero) memset(p, 0, region_find((uintptr_t)p)->size); /* to the end of what is looked at */
     region_find((uintptr_t)p)->requested = size;
   }
   return ~(uintptr_t)p;

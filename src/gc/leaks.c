@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  * The leak search. Knows the order of the steps; what a root is and how marking goes is elsewhere.
  *
- * Classification. Of the leaked objects those are told as definite from which all others can be reached, one for each
- * group that nothing else leads to: an object nothing points to, or one of a cycle. Two passes find exactly these:
+ * Classification. Of the leaked objects those are told as definite from which all others can be reached, one
+ * for each group that nothing else leads to: an object nothing points to, or one of a cycle. Two passes find
+ * exactly these:
  *
- *   1. In the order of addresses, each leaked object not yet painted is a candidate r1, r2, ...; it and what it reaches is
- *      painted LEAK. So no candidate is reached from an earlier one.
- *   2. In the opposite order, a candidate not yet painted LOST is an entry, and what it reaches is painted LOST. So no entry
- *      is reached from a later one either, and every other leaked object is reached from some entry. An entry that
- *      reaches itself stands for its cycle.
+ *   1. In the order of addresses, each leaked object not yet painted is a candidate r1, r2, ...; it and what it
+ *      reaches is painted LEAK. So no candidate is reached from an earlier one.
+ *   2. In the opposite order, a candidate not yet painted LOST is an entry, and what it reaches is painted LOST.
+ *      So no entry is reached from a later one either, and every other leaked object is reached from some entry.
+ *      An entry that reaches itself stands for its cycle.
  *
- * Afterwards every state byte is LIVE or FREE again. Cost: each leaked object is looked into twice; and five passes over
- * the state bytes, a 64th of a heap of small nodes, at the speed of memory. */
+ * Afterwards every state byte is LIVE or FREE again. Cost: each leaked object is looked into twice; and five
+ * passes over the state bytes, a 64th of a heap of small nodes, at the speed of memory. */
 #include "config.h"
 
 #include "gc/leaks.h"
@@ -52,12 +53,14 @@ static bool leaks_in_group(const uint8_t *state, const struct leaks_wanted *want
   return ((x - LEAKS_BYTES(1)) & ~x & LEAKS_BYTES(0x80)) != 0;
 }
 
-static void leaks_slot(struct leaks *leaks, struct block *block, uint32_t slot, const struct leaks_wanted *wanted) {
+static void leaks_slot(struct leaks *leaks, struct block *block, uint32_t slot,
+                       const struct leaks_wanted *wanted) {
   if ((block->state[slot] & wanted->mask) == wanted->want) wanted->visit(leaks, block, slot);
 }
 
 /* The state bytes of slots are padded to a multiple of eight; a large object has but one. */
-static void leaks_block(struct leaks *leaks, struct block *block, bool backwards, const struct leaks_wanted *wanted) {
+static void leaks_block(struct leaks *leaks, struct block *block, bool backwards,
+                        const struct leaks_wanted *wanted) {
   enum { group = sizeof(uint64_t) };
   if (!block->slot_size) {
     leaks_slot(leaks, block, 0, wanted);
@@ -97,8 +100,8 @@ static void leaks_root(uintptr_t lo, uintptr_t hi, void *arg) {
   mark_mangled(lo, hi);
 }
 
-/* Takes the object in which this thread's stack lies, if it is one, without looking into it: our own frames in it lead to
- * what the program has lost. Roots tells the rest of it. */
+/* Takes the object in which this thread's stack lies, if it is one, without looking into it: our own frames in
+ * it lead to what the program has lost. Roots tells the rest of it. */
 static void leaks_take_own_stack(uintptr_t sp) {
   struct block *block = region_find(sp);
   if (!block || !block_contains(block, sp)) return;
@@ -124,8 +127,10 @@ static void leaks_entry(struct leaks *leaks, struct block *block, uint32_t slot)
 }
 
 static void leaks_classify(struct leaks *leaks) {
-  static const struct leaks_wanted untaken = {STATE_LIVE | STATE_MARK | STATE_LEAK, STATE_LIVE, leaks_candidate};
-  static const struct leaks_wanted candidates = {STATE_LIVE | STATE_ENTRY, STATE_LIVE | STATE_ENTRY, leaks_entry};
+  static const struct leaks_wanted untaken = {STATE_LIVE | STATE_MARK | STATE_LEAK, STATE_LIVE,
+                                              leaks_candidate};
+  static const struct leaks_wanted candidates = {STATE_LIVE | STATE_ENTRY, STATE_LIVE | STATE_ENTRY,
+                                                 leaks_entry};
   mark_use((struct mark_colour){STATE_LIVE | STATE_MARK | STATE_LEAK, STATE_LIVE, STATE_LEAK});
   leaks_each(leaks, &untaken);
   mark_use((struct mark_colour){STATE_LIVE | STATE_MARK | STATE_LOST, STATE_LIVE, STATE_LOST});
@@ -222,8 +227,8 @@ static unsigned leaks_count_running(const struct world_thread *threads, unsigned
   return running;
 }
 
-int leaks_search(const struct leaks_request *request, void (*tell)(const struct leak *leak, void *arg), void *arg,
-                 struct leaks_summary *summary) {
+int leaks_search(const struct leaks_request *request, void (*tell)(const struct leak *leak, void *arg),
+                 void *arg, struct leaks_summary *summary) {
   struct leaks leaks = {request, tell, arg, summary};
   struct world_thread *threads;
   memset(summary, 0, sizeof *summary);

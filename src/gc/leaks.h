@@ -32,13 +32,13 @@ struct leaks_summary {
   uint64_t stop_ns, roots_ns, classify_ns;
 };
 
-/* Calls tell(leak, arg) for each object, with the world stopped: it must not allocate or lock. Returns 0, or an errno
- * value when nothing could be searched. The states of all slots are as before when it returns. */
-int leaks_search(const struct leaks_request *request, void (*tell)(const struct leak *leak, void *arg), void *arg,
-                 struct leaks_summary *summary);
+/* Calls tell(leak, arg) for each object, with the world stopped: it must not allocate or lock. Returns 0, or an
+ * errno value when nothing could be searched. The states of all slots are as before when it returns. */
+int leaks_search(const struct leaks_request *request, void (*tell)(const struct leak *leak, void *arg),
+                 void *arg, struct leaks_summary *summary);
 
-/* In a fork child, before world_fork_child: a thread that could not be stopped may have forked in the middle of a search,
- * whose marks are wiped here. */
+/* In a fork child, before world_fork_child: a thread that could not be stopped may have forked in the middle of
+ * a search, whose marks are wiped here. */
 void leaks_fork_child(void);
 
 #endif

@@ -3,17 +3,19 @@
  *
  * A word goes this way, and memory is always asked for one station before it is needed:
  *
- *   word --in region?--> block --> slot --> [ring of state bytes] --untaken: paint--> stack --> [ring of objects] --> its words
- *                                            prefetched on entry                                  prefetched on entry
+ *   word --in region?--> block --> slot --> [ring of states] --untaken: paint--> stack --> [ring of objects]
+ *                                            prefetched on entry                         prefetched on entry
  *
- * Most words lead to objects that are taken already: for them one state byte is read and the object is never touched. With
- * few objects under way (a list) there is nothing to overlap, so state and object are asked for together.
+ * Most words lead to objects that are taken already: for them one state byte is read and the object is never
+ * touched. With few objects under way (a list) there is nothing to overlap, so state and object are asked for
+ * together.
  *
- * Cost per word of an object: a subtraction and a comparison. Per pointer: half a line about its unit (32
- * bytes in 64 KiB: it stays in the caches up to some GiB), the state byte. Per object taken: its lines and two entries of 16 bytes.
+ * Cost per word of an object: a subtraction and a comparison. Per pointer: half a line about its unit (32 bytes
+ * in 64 KiB: it stays in the caches up to some GiB), the state byte. Per object taken: its lines and two
+ * entries of 16 bytes.
  *
- * When the stack cannot grow, what does not fit is painted but not looked into, and the whole heap is searched for painted
- * objects afterwards, until nothing overflows: each such pass paints at least one more. */
+ * When the stack cannot grow, what does not fit is painted but not looked into, and the whole heap is searched
+ * for painted objects afterwards, until nothing overflows: each such pass paints at least one more. */
 #include "config.h"
 
 #include "gc/mark.h"
@@ -100,7 +102,8 @@ static void mark_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
     mark_copied(m, lo, hi);
 }
 
-static __attribute__((noinline)) void mark_paged_slow(struct marker *m, uintptr_t lo, size_t size, os_maps_range *each) {
+static __attribute__((noinline)) void mark_paged_slow(struct marker *m, uintptr_t lo, size_t size,
+                                                      os_maps_range *each) {
   uintptr_t top = bits_align_down(lo + size, os_page_size); /* a large object ends at a page */
   struct os_mapping mapping = {.lo = bits_align_down(lo, os_page_size), .hi = top, .read = true, .write = true};
   os_maps_written(&mapping, each, m);
@@ -127,8 +130,8 @@ ALWAYS_INLINE void mark_look(struct marker *m, struct mark_span span, bool spars
     mark_words(m, span.lo, span.size, hi, sparse);
 }
 
-/* With hardly anything under way for a while, and that slow, scouts go ahead: see scout.h. A list laid out in order comes at
- * the speed of the processor's own prefetching, so that scouts would only cost. */
+/* With hardly anything under way for a while, and that slow, scouts go ahead: see scout.h. A list laid out in
+ * order comes at the speed of the processor's own prefetching, so that scouts would only cost. */
 static __attribute__((noinline)) void mark_lone_slow(struct marker *m) {
   uint64_t now = os_thread_clock(); /* not by the wall: others may be running */
   if (m->lone > m->lone_most) {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * The marker: paints what can be reached. Conservative: any word that points into a slot, at its start or inside, keeps
- * it. Knows words, slots and state bytes; knows nothing of roots, threads or leaks.
+ * The marker: paints what can be reached. Conservative: any word that points into a slot, at its start or
+ * inside, keeps it. Knows words, slots and state bytes; knows nothing of roots, threads or leaks.
  *
- * The world is stopped and the heap lock held from mark_begin to mark_end. One marker: the seam towards parallel workers
- * is struct marker in mark.c, which holds all that one of them needs. */
+ * The world is stopped and the heap lock held from mark_begin to mark_end. One marker: the seam towards
+ * parallel workers is struct marker in mark.c, which holds all that one of them needs. */
 #ifndef GLEANER_MARK_H
 #define GLEANER_MARK_H
 
 #include "heap/block.h"
 
-/* A slot is taken when (state & mask) == want, and its state becomes state | paint. paint is part of mask and not of want,
- * so that nothing is taken twice; mask and want hold STATE_LIVE. */
+/* A slot is taken when (state & mask) == want, and its state becomes state | paint. paint is part of mask and
+ * not of want, so that nothing is taken twice; mask and want hold STATE_LIVE. */
 struct mark_colour {
   uint8_t mask, want, paint;
 };
@@ -28,7 +28,8 @@ void mark_end(void);
 /* From now on. */
 void mark_use(struct mark_colour colour);
 
-/* Takes what the words of [lo, hi) point to, and all that is reachable from there. Every page must be readable. */
+/* Takes what the words of [lo, hi) point to, and all that is reachable from there. Every page must be
+ * readable. */
 void mark_range(uintptr_t lo, uintptr_t hi);
 
 /* The same for words that setjmp has mangled, as the C library does it on x86-64. */

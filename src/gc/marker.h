@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The inside of the marker, shared by mark.c and scout.c alone: its data, and the few functions of the hot path. */
+ * The inside of the marker, shared by mark.c and scout.c alone: its data, and the few functions of the hot
+ * path. */
 #ifndef GLEANER_MARKER_H
 #define GLEANER_MARKER_H
 
@@ -19,8 +20,9 @@ enum {
   mark_lone_windows = 8, /* and that so many times on end: then scouts are sent */
 };
 
-/* What the loop needs to know of a unit, in half a cache line: the descriptors lie scattered among state bytes, and going
- * through them costs a list two misses more for each object. All 0: no block there, so that no state is ever found. */
+/* What the loop needs to know of a unit, in half a cache line: the descriptors lie scattered among state bytes,
+ * and going through them costs a list two misses more for each object. All 0: no block there, so that no state
+ * is ever found. */
 struct mark_unit {
   uintptr_t start; /* of its block */
   uint8_t *state;
@@ -78,8 +80,8 @@ struct marker {
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 bool mark_grow_slow(struct marker *m);
-/* In scout.c: the marker has come to a scouted object, whose state was old and is painted now. True if it begins a segment,
- * which has been put on the stack: then its contents need no look. */
+/* In scout.c: the marker has come to a scouted object, whose state was old and is painted now. True if it
+ * begins a segment, which has been put on the stack: then its contents need no look. */
 bool scouts_meet(struct marker *m, uint8_t old, uint8_t *state);
 
 ALWAYS_INLINE void mark_push(struct marker *m, uintptr_t lo, size_t size) {
@@ -118,7 +120,8 @@ ALWAYS_INLINE void mark_word(struct marker *m, uintptr_t word, bool sparse) {
   struct mark_state candidate = {unit->state + ((word - unit->start) * unit->inverse >> 32), unit};
   __builtin_prefetch(candidate.state, 1);
   if (sparse) __builtin_prefetch((void *)word);
-  if (m->state_tail - m->state_head == mark_state_ring) mark_take(m, m->states[m->state_head++ % mark_state_ring]);
+  if (m->state_tail - m->state_head == mark_state_ring)
+    mark_take(m, m->states[m->state_head++ % mark_state_ring]);
   m->states[m->state_tail++ % mark_state_ring] = candidate;
 }
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The roots of a report. Knows what may be read and what is dead; must not know what is done with a range.
  *
- *   a thread's stack   | guard |  dead  sp| live ... | static TLS | descriptor |      taken out: [lo, sp)
- *   of one that ended  | guard |  dead            | dead TLS   tcb| descriptor |      taken out: [lo, tcb), and the
- *                      descriptor behind its header unless its result waits to be joined. The header stays: it leads
- *                      to the table of dynamic TLS, which the C library keeps for the next thread on this stack.
- *   the main thread's  [stack] |  dead  sp| live ... arguments, environment |         taken out: [lo, sp)
+ *   a thread's stack   | guard |  dead  sp| live ... | static TLS | descriptor |   taken out: [lo, sp)
+ *   of one that ended  | guard |  dead            | dead TLS   tcb| descriptor |  taken out: [lo, tcb), and the
+ *                      descriptor behind its header unless its result waits to be joined. The header stays: it
+ *                      leads to the table of dynamic TLS, which the C library keeps for the next thread.
+ *   the main thread's  [stack] |  dead  sp| live ... arguments, environment |      taken out: [lo, sp)
  *
- * A stack pointer that is in none of these (a coroutine, an alternate signal stack) takes nothing out: then the known stack
- * and the mapping that holds the stack pointer are scanned whole, like any other memory. */
+ * A stack pointer that is in none of these (a coroutine, an alternate signal stack) takes nothing out: then the
+ * known stack and the mapping that holds the stack pointer are scanned whole, like any other memory. */
 #include "config.h"
 
 #include "gc/roots.h"
@@ -74,8 +74,8 @@ static void roots_sort_cuts(struct roots *roots) {
   roots->ncuts = kept;
 }
 
-/* Our library's variables lead to free slots and to blocks. Linked into a program (a unit test), they are not told
- * apart from the program's own. */
+/* Our library's variables lead to free slots and to blocks. Linked into a program (a unit test), they are not
+ * told apart from the program's own. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static void roots_cut_own_data(struct roots *roots) {
@@ -90,8 +90,8 @@ static void roots_cut_own_data(struct roots *roots) {
   }
 }
 
-/* Below the stack pointer, if that is on the stack that the descriptor tells. A thread made by raw clone shows the
- * descriptor of another: its tid differs. */
+/* Below the stack pointer, if that is on the stack that the descriptor tells. A thread made by raw clone shows
+ * the descriptor of another: its tid differs. */
 static void roots_cut_thread(struct roots *roots, const struct world_thread *thread) {
   struct world_stack stack;
   if (!thread->sp || !thread->tcb || !world_stack_read(thread->tcb, &stack)) return;
@@ -177,8 +177,9 @@ static void roots_page(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
     roots_copy(roots, lo, hi);
 }
 
-/* The part [lo, hi) of the mapping, with nothing in it taken out. The page map is asked in whole pages, so the neighbours'
- * share of the first and last page is cut off again: such a part lies in a stack and is read as it is. */
+/* The part [lo, hi) of the mapping, with nothing in it taken out. The page map is asked in whole pages, so the
+ * neighbours' share of the first and last page is cut off again: such a part lies in a stack and is read as it
+ * is. */
 static void roots_part(struct roots *roots, const struct os_mapping *mapping, uintptr_t lo, uintptr_t hi) {
   struct os_mapping part = *mapping;
   part.lo = bits_align_up(lo, os_page_size);
@@ -193,7 +194,8 @@ static void roots_part(struct roots *roots, const struct os_mapping *mapping, ui
   if (part.hi < hi) roots_copy(roots, part.hi, hi);
 }
 
-/* The first thing at or above lo that is taken out: a cut, or memory of ours, which comes and goes while we look. */
+/* The first thing at or above lo that is taken out: a cut, or memory of ours, which comes and goes while we
+ * look. */
 static bool roots_next_cut(const struct roots *roots, uintptr_t lo, struct roots_cut *cut) {
   size_t a = 0, b = roots->ncuts;
   while (a < b) {
@@ -240,9 +242,9 @@ static bool roots_mapping(const struct os_mapping *mapping, void *arg) {
   return true;
 }
 
-/* Registers; and a stack that lies in the heap, which is taken out as a whole: the rest of its object. Of the object in
- * which we run ourselves all but our own frames is told, for its beginning may be something else than a stack: whoever
- * asks takes it as reached, so that it is not looked into as a whole. */
+/* Registers; and a stack that lies in the heap, which is taken out as a whole: the rest of its object. Of the
+ * object in which we run ourselves all but our own frames is told, for its beginning may be something else than
+ * a stack: whoever asks takes it as reached, so that it is not looked into as a whole. */
 static void roots_thread(struct roots *roots, const struct world_thread *thread) {
   if (thread->frame_lo) roots_tell(roots, thread->frame_lo, thread->frame_hi);
   const struct block *block = region_find(thread->sp);
@@ -256,7 +258,8 @@ static size_t roots_bytes(const struct roots *roots) {
   return roots_piece + bits_align_up(roots->most_cuts * sizeof *roots->cuts, os_page_size);
 }
 
-int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg), void *arg) {
+int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg),
+               void *arg) {
   enum { fixed_cuts = 16 + 4096 * 2 }; /* of threads that ended: two each */
   struct roots roots = {.request = request, .range = range, .arg = arg};
   roots.own = (uintptr_t)__builtin_frame_address(0) - roots_frames;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The roots of a report: every range of memory in which the program may keep a pointer. Knows mappings, threads and stacks;
- * knows nothing of marking.
+ * The roots of a report: every range of memory in which the program may keep a pointer. Knows mappings, threads
+ * and stacks; knows nothing of marking.
  *
  * Roots are all pages the program wrote, in whatever kind of mapping, whatever the protection is now, and every
- * thread's registers. Taken out, so that they hide no leak: the heap itself and all our own memory, the part of each
- * stack below the stack pointer, and the stacks of threads that have ended. Only what is proven dead is taken out. */
+ * thread's registers. Taken out, so that they hide no leak: the heap itself and all our own memory, the part of
+ * each stack below the stack pointer, and the stacks of threads that have ended. Only what is proven dead is
+ * taken out. */
 #ifndef GLEANER_ROOTS_H
 #define GLEANER_ROOTS_H
 
@@ -15,9 +16,10 @@ struct roots_request {
   unsigned count;
 };
 
-/* Calls range(lo, hi, arg) for each root with bounds aligned to words; what cannot be read in place (PROT_NONE, swapped, perhaps
- * beyond the end of a file) is copied first, so the addresses told need not be the program's. The world is
- * stopped. 0, or an errno value when roots are missing: then nothing may be called a leak. */
-int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg), void *arg);
+/* Calls range(lo, hi, arg) for each root with bounds aligned to words; what cannot be read in place (PROT_NONE,
+ * swapped, perhaps beyond the end of a file) is copied first, so the addresses told need not be the program's.
+ * The world is stopped. 0, or an errno value when roots are missing: then nothing may be called a leak. */
+int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg),
+               void *arg);
 
 #endif

@@ -26,7 +26,8 @@ enum {
 struct scouts_log {
   struct scouts_log *next;
   size_t count;
-  uintptr_t entry[(scouts_chunk - 2 * sizeof(uintptr_t)) / sizeof(uintptr_t)]; /* a word in the region, or a state's address */
+  /* each a word in the region, or a state's address */
+  uintptr_t entry[(scouts_chunk - 2 * sizeof(uintptr_t)) / sizeof(uintptr_t)];
 };
 
 struct segment {
@@ -176,7 +177,8 @@ static void scouts_look(struct marker *m, struct scout *scout) {
   }
 }
 
-/* Takes one of the candidates; those that others have seen are noted. The segment is complete when there is none. */
+/* Takes one of the candidates; those that others have seen are noted. The segment is complete when there is
+ * none. */
 static void scouts_choose(struct marker *m, struct scout *scout) {
   while (scout->ncandidates > 0) {
     uint32_t last = --scout->ncandidates;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Stopping the world. Knows threads; knows nothing of the heap or of roots.
  *
- * A stop is an epoch, not a flag: odd while stopped. The handler parks while the epoch is the one it came in, so a thread
- * that is slow to leave one stop cannot be mistaken for one parked in the next, and a late signal of a stop that is
- * over does nothing. A parked thread describes itself in a record on its own stack, which it pushes on a list without
- * a lock; so there is no table that a handler would have to look up while it moves. */
+ * A stop is an epoch, not a flag: odd while stopped. The handler parks while the epoch is the one it came in,
+ * so a thread that is slow to leave one stop cannot be mistaken for one parked in the next, and a late signal
+ * of a stop that is over does nothing. A parked thread describes itself in a record on its own stack, which it
+ * pushes on a list without a lock; so there is no table that a handler would have to look up while it moves. */
 #include "config.h"
 
 #include "gc/world.h"
@@ -63,21 +63,22 @@ static void world_stay(siginfo_t *info, ucontext_t *context, uint32_t epoch) {
   while (atomic_load(&world_epoch) == epoch) os_futex_wait(&world_epoch, epoch, 0);
 }
 
-/* The signal came in a system call that cannot be restarted (poll, pause, sleep and some more): it would fail with EINTR. */
+/* The signal came in a system call that cannot be restarted (poll, pause, sleep and some more): it would fail
+ * with EINTR. */
 static bool world_cut_short(const ucontext_t *context) {
   const uint8_t *next = (const uint8_t *)context->uc_mcontext.gregs[REG_RIP];
   return context->uc_mcontext.gregs[REG_RAX] == -EINTR && next[-2] == 0x0f && next[-1] == 0x05; /* syscall */
 }
 
-/* In such a call the thread would wait on but for us, and what it would do otherwise, while another thread ends the process,
- * nobody expects: it might end it first, with another status. */
+/* In such a call the thread would wait on but for us, and what it would do otherwise, while another thread ends
+ * the process, nobody expects: it might end it first, with another status. */
 static void world_stay_to_the_end(void) {
   _Atomic uint32_t nobody = 0;
   for (;;) os_futex_wait(&nobody, 0, 0);
 }
 
-/* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and no stack
- * protector in what it calls (the build does not ask for one). */
+/* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and
+ * no stack protector in what it calls (the build does not ask for one). */
 static void world_park(int signal, siginfo_t *info, void *context) {
   (void)signal;
   atomic_fetch_add(&world_inside, 1);
@@ -87,8 +88,8 @@ static void world_park(int signal, siginfo_t *info, void *context) {
   if (epoch & 1 && atomic_load(&world_ending) && world_cut_short(context)) world_stay_to_the_end();
 }
 
-/* The C library's sigaction is interposed by our own preload library, so the kernel is called, with the return path that
- * debuggers and unwinders know by its bytes. */
+/* The C library's sigaction is interposed by our own preload library, so the kernel is called, with the return
+ * path that debuggers and unwinders know by its bytes. */
 void world_return(void);
 __asm__(".text\n"
         ".align 16\n"
@@ -133,8 +134,8 @@ int world_init(void) {
   return world_signal ? 0 : EBUSY;
 }
 
-/* A debugger stops the program at a real-time signal, but passes on those that are ignored by default. So one of these is
- * borrowed for this stop when somebody traces us. */
+/* A debugger stops the program at a real-time signal, but passes on those that are ignored by default. So one
+ * of these is borrowed for this stop when somebody traces us. */
 static int world_stop_signal; /* for the current stop */
 static struct world_action world_lent; /* what the borrowed one did */
 
@@ -308,8 +309,8 @@ static void world_list(void) {
   world.count = kept;
 }
 
-/* Opens a new epoch. Whoever is still leaving the last one may have pushed a record that will be gone with its frame:
- * so they are waited for. */
+/* Opens a new epoch. Whoever is still leaving the last one may have pushed a record that will be gone with its
+ * frame: so they are waited for. */
 static void world_open(void) {
   _Atomic uint32_t nobody = 0;
   while (atomic_load(&world_inside) != 0) os_futex_wait(&nobody, 0, 50 * 1000);

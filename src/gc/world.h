@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The threads of this process, and stopping them.
  *
- * Threads are found in /proc/self/task at each stop until the list is stable, so raw clone threads are found as well;
- * each is sent one reserved real-time signal and parks in its handler on a futex, its registers (vector state
- * included) in the signal frame. A thread that cannot be stopped in time is listed as not stopped.
+ * Threads are found in /proc/self/task at each stop until the list is stable, so raw clone threads are found as
+ * well; each is sent one reserved real-time signal and parks in its handler on a futex, its registers (vector
+ * state included) in the signal frame. A thread that cannot be stopped in time is listed as not stopped.
  *
- * The caller holds LOCK_WORLD and LOCK_HEAP, so that no stopped thread holds a lock of ours. With the world stopped
- * nothing may call a libc function that locks or allocates. */
+ * The caller holds LOCK_WORLD and LOCK_HEAP, so that no stopped thread holds a lock of ours. With the world
+ * stopped nothing may call a libc function that locks or allocates. */
 #ifndef GLEANER_WORLD_H
 #define GLEANER_WORLD_H
 
@@ -26,8 +26,8 @@ struct world_thread {
 extern int world_signal; /* the reserved signal; 0 before world_init */
 extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
 
-/* Chooses the signal, installs the handler, and asks the C library where things lie in its thread descriptor (by dlsym:
- * so never from a path that malloc can reach). 0 or an errno value. */
+/* Chooses the signal, installs the handler, and asks the C library where things lie in its thread descriptor
+ * (by dlsym: so never from a path that malloc can reach). 0 or an errno value. */
 int world_init(void);
 
 /* Takes world_lock with every signal of this thread blocked, so that no handler of the program runs under it; a
@@ -35,13 +35,14 @@ int world_init(void);
 uint64_t world_acquire(void);
 void world_release(uint64_t mask);
 
-/* Stops all others. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the number of
- * threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read or memory is
- * short: nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
+/* Stops all others. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the
+ * number of threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read or
+ * memory is short: nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
 int world_stop(const struct world_thread *self, struct world_thread **threads);
 void world_resume(void);
 bool world_is_stopped(void);
-/* The next stop is the last thing before the end of the process: a thread whose system call it cuts short does not go on. */
+/* The next stop is the last thing before the end of the process: a thread whose system call it cuts short does
+ * not go on. */
 void world_end(void);
 
 /* What is known of a glibc thread from its descriptor, which the thread pointer points to. */
@@ -61,8 +62,8 @@ bool world_stack_read(uintptr_t tcb, struct world_stack *stack);
 /* The same for the descriptor at the upper end of a stack that the C library has mapped up to top. */
 bool world_stack_below(uintptr_t top, struct world_stack *stack);
 
-/* A pthread is at its end (last TSD destructor): remembers its descriptor. Its stack is dead as soon as the kernel
- * has cleared its tid. Any number of threads may call it at once; nothing is allocated. */
+/* A pthread is at its end (last TSD destructor): remembers its descriptor. Its stack is dead as soon as the
+ * kernel has cleared its tid. Any number of threads may call it at once; nothing is allocated. */
 void world_thread_exiting(void);
 
 /* Calls each for every remembered thread that is gone for good and whose descriptor is still there. */

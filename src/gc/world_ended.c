@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Thread descriptors, and the threads that have ended. Knows how the C library lays out a thread, as far as it tells debuggers;
- * knows nothing of stopping. */
+ * Thread descriptors, and the threads that have ended. Knows how the C library lays out a thread, as far as it
+ * tells debuggers; knows nothing of stopping. */
 #include "config.h"
 
 #include "gc/world.h"
@@ -42,8 +42,9 @@ void world_learn_layout(void) {
   world_layout.size = *size;
 }
 
-/* Fills in what only a comparison of words shows. joinid is the descriptor itself when detached. The stack's bounds are
- * two neighbouring words, the address and a size that ends where the descriptor ends, but for alignment. */
+/* Fills in what only a comparison of words shows. joinid is the descriptor itself when detached. The stack's
+ * bounds are two neighbouring words, the address and a size that ends where the descriptor ends, but for
+ * alignment. */
 static void world_stack_bounds(struct world_stack *stack, const uintptr_t *word, size_t words) {
   enum { slack = 4096 };
   for (size_t i = world_layout.specific / sizeof *word; i < words; i++) {
@@ -56,8 +57,8 @@ static void world_stack_bounds(struct world_stack *stack, const uintptr_t *word,
   }
 }
 
-/* The C library's EXITING and TERMINATED. Both are clear in a stack that is being given to its next thread, which has no
- * tid yet but may have its argument, and in those of threads that a fork left behind. */
+/* The C library's EXITING and TERMINATED. Both are clear in a stack that is being given to its next thread,
+ * which has no tid yet but may have its argument, and in those of threads that a fork left behind. */
 enum { world_ending = 1 << 4 | 1 << 5 };
 
 bool world_stack_read(uintptr_t tcb, struct world_stack *stack) {
@@ -86,8 +87,8 @@ bool world_stack_below(uintptr_t top, struct world_stack *stack) {
   return false;
 }
 
-/* Thread pointers of pthreads that came to their end; 0 is empty. A descriptor may be in use again: its tid tells. When
- * the table is full, the oldest knowledge of a place is lost, and that stack counts as alive. */
+/* Thread pointers of pthreads that came to their end; 0 is empty. A descriptor may be in use again: its tid
+ * tells. When the table is full, the oldest knowledge of a place is lost, and that stack counts as alive. */
 enum { world_exited_places = 4096, world_exited_probes = 32 };
 static _Atomic uintptr_t world_exited[world_exited_places];
 static _Atomic pid_t world_main_gone; /* the process whose main thread has ended */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * System calls without the C library's wrappers: no errno, no cancellation point, nothing that another preloaded
- * library could have replaced. They return what the kernel returns: -errno on failure. */
+ * System calls without the C library's wrappers: no errno, no cancellation point, nothing that another
+ * preloaded library could have replaced. They return what the kernel returns: -errno on failure. */
 #ifndef GLEANER_OS_CALL_H
 #define GLEANER_OS_CALL_H
 

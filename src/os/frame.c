@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * The signal frame on x86-64, as the kernel lays it out:
  *
- *   | ucontext: general registers, 8 unused words, mask | siginfo | pad | legacy state, 48 unused bytes | components, with gaps |
+ *   | ucontext: registers, 8 unused words, mask | siginfo | pad | legacy state, 48 unused | components, gaps |
  *   ^context                                            ^info           ^fpregs
- */
+ * */
 #include "config.h"
 
 #include "os/frame.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The address space of this process. Knows the kernel's text and page map; knows nothing of what lies where.
  *
- * /proc/thread-self is used, not /proc/self: when the main thread has ended, the latter shows an empty space. */
+ * /proc/thread-self is used, not /proc/self: when the main thread has ended, the latter shows an empty
+ * space. */
 #include "config.h"
 
 #include "os/maps.h"
@@ -68,7 +69,8 @@ static uint64_t maps_number(const char **at, unsigned base) {
   }
 }
 
-/* One line: "lo-hi rwxp offset major:minor inode   name\n". Returns the next; the name is terminated in place. */
+/* One line: "lo-hi rwxp offset major:minor inode   name\n". Returns the next; the name is terminated in
+ * place. */
 static char *maps_line(char *line, struct os_mapping *mapping) {
   const char *at = line;
   mapping->lo = maps_number(&at, 16);
@@ -168,7 +170,8 @@ struct maps_region {
   uint64_t start, end, categories;
 };
 #define MAPS_SCAN _IOWR('f', 16, struct maps_scan)
-enum { MAPS_FILE = 1 << 2, MAPS_PRESENT = 1 << 3, MAPS_SWAPPED = 1 << 4, MAPS_ZERO = 1 << 5, maps_regions = 128 };
+enum { MAPS_FILE = 1 << 2, MAPS_PRESENT = 1 << 3, MAPS_SWAPPED = 1 << 4, MAPS_ZERO = 1 << 5 };
+enum { maps_regions = 128 };
 
 static int maps_scan(int fd, const struct os_mapping *mapping, struct maps_merge *merge) {
   struct maps_region found[maps_regions];
@@ -209,8 +212,8 @@ static int maps_pagemap(int fd, const struct os_mapping *mapping, struct maps_me
   return 0;
 }
 
-/* Shared memory: "absent" in the page map proves nothing, so what is in core counts. A page that is only in swap is missed;
- * reading all would allocate every hole of a large segment. */
+/* Shared memory: "absent" in the page map proves nothing, so what is in core counts. A page that is only in
+ * swap is missed; reading all would allocate every hole of a large segment. */
 enum { maps_shared_whole = 1 << 20 };
 
 static void maps_shared(const struct os_mapping *mapping, struct maps_merge *merge) {

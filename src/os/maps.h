@@ -21,17 +21,19 @@ int os_maps_each(bool (*each)(const struct os_mapping *mapping, void *arg), void
 /* The mapping that contains the address; name is not set. */
 bool os_maps_find(uintptr_t address, struct os_mapping *mapping);
 
-/* The parts of a mapping that may hold data the program wrote: a page of private memory counts if it is present or
- * swapped and was copied on write, the shared zero page excepted; a page of shared memory if it is in core (of a small
- * mapping: always). By PAGEMAP_SCAN, else /proc/self/pagemap, else everything. No page is faulted in.
+/* The parts of a mapping that may hold data the program wrote: a page of private memory counts if it is present
+ * or swapped and was copied on write, the shared zero page excepted; a page of shared memory if it is in core
+ * (of a small mapping: always). By PAGEMAP_SCAN, else /proc/self/pagemap, else everything. No page is faulted
+ * in.
  *
- * Calls each(lo, hi, present, arg), merged, in rising order. present: the pages are in memory and may be read in place
- * if the mapping is readable; otherwise (swapped, shared and perhaps beyond the end of its file) by os_maps_peek. */
+ * Calls each(lo, hi, present, arg), merged, in rising order. present: the pages are in memory and may be read
+ * in place if the mapping is readable; otherwise (swapped, shared and perhaps beyond the end of its file) by
+ * os_maps_peek. */
 typedef void os_maps_range(uintptr_t lo, uintptr_t hi, bool present, void *arg);
 void os_maps_written(const struct os_mapping *mapping, os_maps_range *each, void *arg);
 
-/* Reads memory that may be PROT_NONE or vanish: bytes copied (fewer when a page in it is unreadable, 0 when the first
- * is), through /proc/self/mem, else by process_vm_readv. Never faults. */
+/* Reads memory that may be PROT_NONE or vanish: bytes copied (fewer when a page in it is unreadable, 0 when the
+ * first is), through /proc/self/mem, else by process_vm_readv. Never faults. */
 size_t os_maps_peek(uintptr_t address, void *buffer, size_t size);
 
 #endif

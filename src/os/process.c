@@ -5,8 +5,9 @@
  *
  *   this process --clone, no exit signal--> middle --vfork--> the program
  *
- * The middle one never execs, so only a wait with __WCLONE finds it; the program is its child alone. Both share our
- * memory (CLONE_VM), so no page table is copied, and both use plain system calls, since they share our TLS as well. */
+ * The middle one never execs, so only a wait with __WCLONE finds it; the program is its child alone. Both share
+ * our memory (CLONE_VM), so no page table is copied, and both use plain system calls, since they share our TLS
+ * as well. */
 #include "config.h"
 
 #include "os/process.h"
@@ -37,7 +38,8 @@ struct process_job {
 static void process_close(unsigned from, unsigned to) {
   if (from > to || os_call(SYS_close_range, from, to, 0) == 0) return;
   struct rlimit limit;
-  if (os_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_cur > 65536) limit.rlim_cur = 65536;
+  if (os_call(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_cur > 65536)
+    limit.rlim_cur = 65536;
   for (unsigned fd = from; fd <= to && fd < limit.rlim_cur; fd++) os_call(SYS_close, fd);
 }
 

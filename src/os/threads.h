@@ -24,7 +24,8 @@ bool os_thread_is_dead(pid_t tid);
  * that cannot be read. */
 uintptr_t os_thread_blocked_sp(pid_t tid);
 
-/* True when the signal cannot reach the task for now: it blocks it, or sleeps uninterruptibly (in vfork, say). */
+/* True when the signal cannot reach the task for now: it blocks it, or sleeps uninterruptibly (in vfork,
+ * say). */
 bool os_thread_will_not_answer(pid_t tid, int signal);
 
 /* True when a debugger or the like traces the calling thread. */

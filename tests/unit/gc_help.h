@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the tests of the collector share: a heap without malloc's names, and pointers kept where no scan sees them. */
+ * What the tests of the collector share: a heap without malloc's names, and pointers kept where no scan sees
+ * them. */
 #ifndef GC_HELP_H
 #define GC_HELP_H
 
@@ -21,7 +22,8 @@ static inline uint8_t *help_state(uintptr_t p) {
   return &block->state[block_slot(block, p)];
 }
 
-/* Zeroed; told back as the complement of its address, so that neither a register nor a variable points to it. */
+/* Zeroed; told back as the complement of its address, so that neither a register nor a variable points to
+ * it. */
 static __attribute__((noinline, unused)) uintptr_t help_alloc(size_t size, enum kind kind) {
   void *p = NULL;
   bool zero;

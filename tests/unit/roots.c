@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The roots: wherever a program may keep its only pointer it is found, and what is dead hides nothing. Each test
- * allocates an object, keeps one pointer in one place, and searches for leaks. */
+ * The roots: wherever a program may keep its only pointer it is found, and what is dead hides nothing. Each
+ * test allocates an object, keeps one pointer in one place, and searches for leaks. */
 #include "config.h"
 
 #include "gc/roots.h"

@@ -331,10 +331,10 @@ long leak_report(bool again) {
   size_t table_bytes = (table.size * sizeof table.sites[0] + os_page_size - 1) & ~(os_page_size - 1);
   table.sites = os_memory_map(table_bytes);
   struct report_registers registers = {0};
-  struct leaks_request request = {.unaligned = birth_options.unaligned, .want_reachable = birth_options.show_reachable};
+  struct leaks_request request = {.unaligned = birth_options.unaligned, .last = !again,
+                                  .want_reachable = birth_options.show_reachable};
   struct leaks_summary summary = {0};
   report_self(&request.self, &registers);
-  if (!again) world_end();
   int error = leaks_search(&request, report_tell, &table, &summary);
   table.total[LEAK_REACHABLE] = (struct tally){summary.reachable, summary.reachable_bytes};
   long lost = error ? -1 : (long)(table.total[LEAK_DEFINITE].count + table.total[LEAK_INDIRECT].count);

@@ -233,6 +233,11 @@ int leaks_search(const struct leaks_request *request, void (*tell)(const struct 
   struct world_thread *threads;
   memset(summary, 0, sizeof *summary);
   uint64_t mask = world_acquire();
+  if (world_is_ending()) {
+    world_release(mask);
+    return ECANCELED;
+  }
+  if (request->last) world_end();
   heap_lock();
   uint64_t begin = os_clock();
   int count = world_stop(&request->self, &threads);

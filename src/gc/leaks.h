@@ -21,6 +21,7 @@ struct leaks_request {
   struct world_thread self; /* the calling thread, where its live stack begins */
   bool unaligned;
   bool want_reachable; /* tell reachable objects, too */
+  bool last; /* the process ends after this: no other search comes after it (ECANCELED), and what it cuts short stays so */
 };
 
 struct leaks_summary {

@@ -351,7 +351,12 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
   return (int)world.count;
 }
 
-void world_end(void) { atomic_store(&world_ending, true); }
+void world_end(void) {
+  CHECK(lock_is_held(&world_lock));
+  atomic_store(&world_ending, true);
+}
+
+bool world_is_ending(void) { return atomic_load(&world_ending); }
 
 bool world_is_stopped(void) { return atomic_load(&world_epoch) & 1; }
 

@@ -42,8 +42,9 @@ int world_stop(const struct world_thread *self, struct world_thread **threads);
 void world_resume(void);
 bool world_is_stopped(void);
 /* The next stop is the last thing before the end of the process: a thread whose system call it cuts short does
- * not go on. */
+ * not go on. Called with LOCK_WORLD held: a thread that still waits for the lock can be stopped by others, and must go on. */
 void world_end(void);
+bool world_is_ending(void);
 
 /* What is known of a glibc thread from its descriptor, which the thread pointer points to. */
 struct world_stack {

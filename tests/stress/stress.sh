@@ -13,6 +13,16 @@ run() {
   rm -f "$work"/report.*
 }
 
+# The process ends while threads that never stop allocating search it.
+ends() {
+  extra=stress=1
+  under "$1" timeout -s KILL 60 "$here/ending" >"$work/out" 2>&1
+  status=$?
+  extra=
+  rm -f "$work"/report.*
+  [ $status = 7 ]
+}
+
 for mode in ${GLEANER_TEST_MODES:-malloc leaks}; do
   run "$here/mutator" 1 60000 2 2 # one thread: repeatable
   run "$here/mutator" 4 20000 4 3
@@ -23,5 +33,6 @@ for mode in ${GLEANER_TEST_MODES:-malloc leaks}; do
   extra=stress=1
   run "$here/mutator" 3 5000 2 1
   extra=
+  ok "$mode ending: a search of another thread does not keep the process from ending" ends $mode || note "$work/out"
 done
 finish

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -62,6 +63,12 @@ PUBLIC int dlclose(void *handle) {
   int result = REAL(dlclose)(handle);
   hook_after_dlclose();
   return result;
+}
+
+/* A block that was made read-only must be writable when it is handed out again. */
+PUBLIC int mprotect(void *address, size_t size, int protection) {
+  hook_before_mprotect(address, size);
+  return (int)syscall(SYS_mprotect, address, size, protection);
 }
 
 /* Limits. One of a vfork child or of another process is none of ours. */

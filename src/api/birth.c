@@ -229,6 +229,8 @@ void hook_before_limit(size_t limit) {
   if (birth_recording) site_limit_span();
 }
 
+void hook_before_mprotect(void *address, size_t size) { block_note_protection((uintptr_t)address, size); }
+
 int hook__exit(int status) {
   if (!birth_recording || !birth_options.report_at__exit || !birth_is_mine()) return status;
   long lost = leak_report(false);

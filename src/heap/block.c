@@ -110,15 +110,34 @@ static uint32_t block_first_unit(const struct block *block) {
   return (uint32_t)((block->start - region.base) >> block_unit_shift);
 }
 
+/* Whoever gets these units next must be able to write there. */
+static void block_restore(struct block *block, uint32_t from) {
+  if (likely(!atomic_load_explicit(&block->reprotected, memory_order_relaxed))) return;
+  uintptr_t start = block->start + (uintptr_t)from * block_unit;
+  os_memory_commit((void *)start, (size_t)(block->units - from) * block_unit);
+  if (from == 0) atomic_store(&block->reprotected, false);
+}
+
 void block_unmake(struct block *block) {
   uint32_t at = block_first_unit(block);
   CHECK(atomic_load(&region.blocks[at]) == block);
   atomic_store(&block->owner, NULL);
+  block_restore(block, 0);
   for (uint32_t i = 0; i < block->units; i++)
     atomic_store_explicit(&region.blocks[at + i], NULL, memory_order_release);
   runs_free(at, block->units, false);
   block->next = block_spare[block->class];
   block_spare[block->class] = block;
+}
+
+void block_note_protection(uintptr_t address, size_t size) {
+  uintptr_t end = address + size;
+  if (end < address || end <= region.base || address >= region.base + region.span) return;
+  if (address < region.base) address = region.base;
+  for (uintptr_t at = address & ~(uintptr_t)(block_unit - 1); at < end; at += block_unit) {
+    struct block *block = region_find(at);
+    if (block) atomic_store(&block->reprotected, true);
+  }
 }
 
 bool block_resize_large(struct block *block, size_t size, bool *zero) {
@@ -129,6 +148,7 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
     if (!runs_alloc_at(at + block->units, units - block->units, zero)) return false;
     for (uint32_t i = units; i-- > block->units;) atomic_store(&region.blocks[at + i], block);
   } else if (units < block->units) {
+    block_restore(block, units);
     for (uint32_t i = units; i < block->units; i++) atomic_store(&region.blocks[at + i], NULL);
     runs_free(at + units, block->units - units, false);
   }

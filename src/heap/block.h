@@ -61,6 +61,7 @@ struct block {
   _Atomic uint32_t queued; /* on some cache's atomic list */
   struct block *queue_next;
   uint64_t requested;      /* large: bytes asked for */
+  _Atomic bool reprotected; /* the program changed what may be done with some of its pages */
   struct note large_note;
 };
 

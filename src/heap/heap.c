@@ -8,6 +8,7 @@
 #include "heap/cache.h"
 #include "heap/runs.h"
 #include "os/memory.h"
+#include "os/threads.h"
 
 static struct lock heap_mutex = LOCK_INIT(LOCK_HEAP);
 static bool heap_notes;
@@ -19,6 +20,16 @@ int heap_init(bool notes) {
 
 bool heap_has_notes(void) { return heap_notes; }
 void heap_lock(void) { lock_acquire(&heap_mutex); }
+
+bool heap_lock_within(unsigned milliseconds) {
+  _Atomic uint32_t nobody = 0;
+  for (unsigned i = 0; i < milliseconds; i++) {
+    if (lock_try(&heap_mutex)) return true;
+    os_futex_wait(&nobody, 0, 1000 * 1000);
+  }
+  return false;
+}
+
 void heap_unlock(void) { lock_release(&heap_mutex); }
 
 size_t heap_purge(bool all) {

@@ -13,6 +13,8 @@ int heap_init(bool notes);
 bool heap_has_notes(void);
 
 void heap_lock(void);
+/* For who may have interrupted the holder: gives up after so many milliseconds, returning false. */
+bool heap_lock_within(unsigned milliseconds);
 void heap_unlock(void);
 
 /* Blocks (block.c). NULL when memory is refused. room: bytes that should be free behind a large block, to grow into. */
@@ -22,6 +24,8 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
 /* Grows or shrinks a large block where it stands. *zero: what was added reads as zero. False when there is no room. */
 bool block_resize_large(struct block *block, size_t size, bool *zero);
 void block_unmake(struct block *block);
+/* The program is about to change the protection of [address, address + size). Without the lock; safe in a signal handler. */
+void block_note_protection(uintptr_t address, size_t size);
 void block_repair(void);
 bool block_check(const struct block *block);
 

@@ -62,6 +62,7 @@ void *large_resize(struct block *block, size_t size) {
   size_t keep = old_size < size ? old_size : size;
   size_t pages = bits_align_down(keep, os_page_size);
   if (keep < large_move_from || os_memory_move(old, new, pages) != 0) memcpy(new, old, keep);
+  if (atomic_load(&block->reprotected)) atomic_store(&region_find((uintptr_t)new)->reprotected, true);
   large_free(block);
   keep_alive(new);
   keep_alive(old);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { many = 1000 };
@@ -191,6 +192,26 @@ static void test_given_back(void) {
   OK(basic_resident() < before + (64 << 20), "realloc(p, 0) and free make memory usable again");
 }
 
+/* A block so large that libc, too, maps it by itself, and some pages of which the program made unwritable and left so. */
+static void test_protected(void) {
+  enum { whole = 40 << 20, size = 1 << 20, page = 4096, count = 40 };
+  static const int protections[] = {PROT_READ, PROT_NONE};
+  bool written = true;
+  for (int k = 0; k < 2; k++) {
+    char *p = memalign(page, whole), *after[count];
+    memset(p, 1, size);
+    mprotect(p + 16 * page, 64 * page, protections[k]);
+    free(p);
+    for (int i = 0; i < count; i++) {
+      after[i] = malloc(size / (size_t)(1 + i % 30));
+      memset(after[i], 2, size / (size_t)(1 + i % 30));
+      written = written && after[i][0] == 2;
+    }
+    for (int i = 0; i < count; i++) free(after[i]);
+  }
+  OK(written, "memory that was freed unwritable is writable when it is handed out again");
+}
+
 int main(void) {
   test_sizes();
   test_zero();
@@ -199,5 +220,6 @@ int main(void) {
   test_realloc();
   test_growth();
   test_given_back();
+  test_protected();
   return tap_end();
 }

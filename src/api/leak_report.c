@@ -6,6 +6,8 @@
 #include "config.h"
 
 #include "api/api.h"
+#include "api/record_out.h"
+#include "base/bits.h"
 #include "base/lock.h"
 #include "base/print.h"
 #include "gc/leaks.h"
@@ -13,7 +15,6 @@
 #include "os/modules.h"
 #include "os/process.h"
 #include "os/threads.h"
-#include "report/record.h"
 #include "site/modules.h"
 
 #include <dlfcn.h>
@@ -133,82 +134,28 @@ static void report_tell(const struct leak *leak, void *arg) {
   tally->bytes += leak->size;
 }
 
-static void report_print_escaped(struct printer *out, const char *text) {
-  for (; *text; text++) {
-    if (*text == '\n') print(out, "\\n");
-    else if (*text == '\\') print(out, "\\\\");
-    else print_text(out, text, 1);
-  }
-}
-
-/* The module of a frame, named in the record before its first use. */
-static int report_module(struct printer *out, uintptr_t pc, uint32_t epoch, uint8_t *named, int named_size) {
-  int index = modules_find(pc, epoch);
-  if (index < 0 || index >= named_size || named[index]) return index < named_size ? index : -1;
-  const struct module *module = modules_get(index);
-  named[index] = 1;
-  print(out, "module %d %lx %lx %lx ", index, (unsigned long)module->lo, (unsigned long)module->hi,
-        (unsigned long)module->bias);
-  for (size_t i = 0; i < module->build_id_size; i++)
-    print(out, "%x%x", module->build_id[i] >> 4, module->build_id[i] & 15);
-  print(out, module->build_id_size ? " " : "- ");
-  report_print_escaped(out, module->path ? module->path : "?");
-  print(out, "\n");
-  return index;
-}
-
-enum { report_modules_max = 65536 };
-
-static void report_name_modules(struct printer *out, const struct site_stack *stack, uint8_t *named) {
-  for (uint32_t i = 0; stack && i < stack->count; i++)
-    report_module(out, stack->pc[i] - 1, stack->epoch, named, report_modules_max);
-}
-
-static void report_frames(struct printer *out, const struct site_stack *stack) {
-  for (uint32_t i = 0; stack && i < stack->count; i++) {
-    int module = modules_find(stack->pc[i] - 1, stack->epoch);
-    if (module < 0) print(out, " %lx@-", (unsigned long)stack->pc[i]);
-    else print(out, " %lx@%d", (unsigned long)stack->pc[i], module);
-  }
-  print(out, "\n");
-}
-
-static void report_head(struct printer *out, const char *kind) {
-  char program[4096];
-  os_process_path(program, sizeof program);
-  print(out, RECORD_MAGIC "\nkind %s\npid %d\nprogram ", kind, (int)getpid());
-  report_print_escaped(out, program);
-  print(out, "\n");
-}
-
-static void report_site(struct printer *out, const struct tally_table *table, uint32_t site, uint8_t *named) {
+static void report_site(struct record_out *out, const struct tally_table *table, uint32_t site) {
   static const char *const kinds[] = {"definite", "indirect", "reachable"};
   int shown = birth_options.show_reachable ? tally_kinds : LEAK_REACHABLE * 2; /* to name what nobody reads is dear */
   for (int k = 0; k < shown; k++) {
     const struct tally *tally = &table->sites[site][k];
     if (tally->count == 0) continue;
     const struct site_stack *stack = site_stack(site);
-    report_name_modules(out, stack, named);
-    print(out, "leak %s %lu %lu %d", kinds[k / 2], tally->count, tally->bytes, k % 2);
-    report_frames(out, stack);
+    record_modules(out, stack);
+    print(&out->printer, "leak %s %lu %lu %d", kinds[k / 2], tally->count, tally->bytes, k % 2);
+    record_frames(out, stack);
   }
 }
 
 static bool report_write_record(int fd, const struct tally_table *table, const struct leaks_summary *summary) {
-  uint8_t *named = os_memory_map(report_modules_max);
-  if (!named) return false;
-  struct printer out;
-  print_open(&out, fd);
-  report_head(&out, "leaks");
-  print(&out, "totals");
-  for (int k = 0; k < leak_kinds; k++) print(&out, " %lu %lu", table->total[k].count, table->total[k].bytes);
-  print(&out, "\nsearch %lu %lu %u %u %lu %lu %lu\n", summary->objects, summary->root_bytes, summary->threads,
+  struct record_out out;
+  if (!record_begin(&out, fd, "leaks")) return false;
+  print(&out.printer, "totals");
+  for (int k = 0; k < leak_kinds; k++) print(&out.printer, " %lu %lu", table->total[k].count, table->total[k].bytes);
+  print(&out.printer, "\nsearch %lu %lu %u %u %lu %lu %lu\n", summary->objects, summary->root_bytes, summary->threads,
         summary->not_stopped, summary->stop_ns, summary->roots_ns, summary->classify_ns);
-  for (uint32_t site = 0; site < table->size && site <= site_count(); site++)
-    report_site(&out, table, site, named);
-  print(&out, "end\n");
-  os_memory_unmap(named, report_modules_max);
-  return print_flush(&out);
+  for (uint32_t site = 0; site < table->size && site <= site_count(); site++) report_site(&out, table, site);
+  return record_end(&out);
 }
 
 /* Without the command: totals, and each stack as addresses in modules. */
@@ -255,8 +202,7 @@ static int report_open(bool *close_it) {
   return STDERR_FILENO;
 }
 
-/* 0, or a negative errno value, or the command's exit status. */
-static int report_run_tool(int record, int out) {
+int leak_report_draw(int record, int out) {
   char suppressions[4200];
   char *argv[8] = {report_tool, "--draw-record"};
   char *environment[] = {"LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin", NULL};
@@ -274,11 +220,6 @@ static int report_run_tool(int record, int out) {
   return os_process_run(report_tool, argv, environment, record, out, leak_report_stderr());
 }
 
-bool leak_report_draw(int record, int out, const char *kind) {
-  (void)kind;
-  return report_run_tool(record, out) == 0;
-}
-
 static bool report_wanted(const struct tally_table *table) {
   return birth_options.report || birth_options.verbose || table->total[LEAK_DEFINITE].count ||
          table->total[LEAK_INDIRECT].count || (birth_options.show_reachable && table->total[LEAK_REACHABLE].count);
@@ -290,7 +231,7 @@ static void report_deliver(const struct tally_table *table, const struct leaks_s
   int record = os_process_memory_file();
   int result = record;
   if (record >= 0) {
-    result = report_write_record(record, table, summary) ? report_run_tool(record, out) : -ENOSPC;
+    result = report_write_record(record, table, summary) ? leak_report_draw(record, out) : -ENOSPC;
     close(record);
   }
   report_suppressed = result == 0;
@@ -328,7 +269,7 @@ long leak_report(bool again) {
   }
   if (atomic_exchange(&report_done, !again) && !again) return 0;
   struct tally_table table = {.size = (size_t)site_count() + 1024};
-  size_t table_bytes = (table.size * sizeof table.sites[0] + os_page_size - 1) & ~(os_page_size - 1);
+  size_t table_bytes = bits_align_up(table.size * sizeof table.sites[0], os_page_size);
   table.sites = os_memory_map(table_bytes);
   struct report_registers registers = {0};
   struct leaks_request request = {.unaligned = birth_options.unaligned, .last = !again,

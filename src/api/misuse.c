@@ -3,11 +3,10 @@
 #include "config.h"
 
 #include "api/api.h"
+#include "api/record_out.h"
 #include "base/print.h"
 #include "heap/block.h"
 #include "os/process.h"
-#include "report/record.h"
-#include "site/modules.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,37 +46,26 @@ static void misuse_examine(struct misuse_finding *found, enum misuse_call call, 
                  (void *)p, (size_t)(p - start), block_requested(block, slot));
 }
 
-static void misuse_stack(struct printer *out, const char *title, uint32_t site, bool modules_only) {
+static void misuse_stack(struct record_out *out, const char *title, uint32_t site) {
   const struct site_stack *stack = site_stack(site);
   if (!stack) return;
-  if (!modules_only) print(out, "stack %s", title);
-  for (uint32_t i = 0; i < stack->count; i++) {
-    int index = modules_find(stack->pc[i] - 1, stack->epoch);
-    const struct module *module = index < 0 ? NULL : modules_get(index);
-    if (!modules_only && module) print(out, " %lx@%d", (unsigned long)stack->pc[i], index);
-    else if (!modules_only) print(out, " %lx@-", (unsigned long)stack->pc[i]);
-    else if (module)
-      print(out, "module %d %lx %lx %lx - %s\n", index, (unsigned long)module->lo, (unsigned long)module->hi,
-            (unsigned long)module->bias, module->path ? module->path : "?");
-  }
-  if (!modules_only) print(out, "\n");
+  record_modules(out, stack);
+  print(&out->printer, "stack %s", title);
+  record_frames(out, stack);
 }
 
 /* Through the gleaner command, for names; where no sites are recorded the line says it all. */
 static bool misuse_draw(const struct misuse_finding *found, const char *title, uint32_t site) {
+  struct record_out out;
   int record = os_process_memory_file();
   if (record < 0) return false;
-  char program[4096];
-  struct printer out;
-  os_process_path(program, sizeof program);
-  print_open(&out, record);
-  print(&out, RECORD_MAGIC "\nkind misuse\npid %d\nprogram %s\nmessage %s\n", (int)getpid(), program, found->line);
-  misuse_stack(&out, title, site, true);
-  misuse_stack(&out, "allocated_by", found->allocated_by, true);
-  misuse_stack(&out, title, site, false);
-  misuse_stack(&out, "allocated_by", found->allocated_by, false);
-  print(&out, "end\n");
-  bool drawn = print_flush(&out) && leak_report_draw(record, leak_report_stderr(), "misuse");
+  bool drawn = false;
+  if (record_begin(&out, record, "misuse")) {
+    print(&out.printer, "message %s\n", found->line);
+    misuse_stack(&out, title, site);
+    misuse_stack(&out, "allocated_by", found->allocated_by);
+    drawn = record_end(&out) && leak_report_draw(record, leak_report_stderr()) == 0;
+  }
   close(record);
   return drawn;
 }

@@ -73,8 +73,7 @@ static bool world_cut_short(const ucontext_t *context) {
 /* In such a call the thread would wait on but for us, and what it would do otherwise, while another thread ends
  * the process, nobody expects: it might end it first, with another status. */
 static void world_stay_to_the_end(void) {
-  _Atomic uint32_t nobody = 0;
-  for (;;) os_futex_wait(&nobody, 0, 0);
+  for (;;) os_thread_sleep(0);
 }
 
 /* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and
@@ -312,8 +311,7 @@ static void world_list(void) {
 /* Opens a new epoch. Whoever is still leaving the last one may have pushed a record that will be gone with its
  * frame: so they are waited for. */
 static void world_open(void) {
-  _Atomic uint32_t nobody = 0;
-  while (atomic_load(&world_inside) != 0) os_futex_wait(&nobody, 0, 50 * 1000);
+  while (atomic_load(&world_inside) != 0) os_thread_sleep(50 * 1000);
   atomic_store(&world_parked, NULL);
   atomic_fetch_add(&world_epoch, 1);
 }
@@ -375,12 +373,11 @@ static void world_mask(const uint64_t *new, uint64_t *old) {
 uint64_t world_acquire(void) {
   const uint64_t all = ~(uint64_t)0;
   uint64_t mask;
-  _Atomic uint32_t nobody = 0;
   for (;;) {
     world_mask(&all, &mask);
     if (lock_try(&world_lock)) return mask;
     world_mask(&mask, NULL); /* whoever holds it must be able to stop us */
-    os_futex_wait(&nobody, 0, 1000 * 1000);
+    os_thread_sleep(1000 * 1000);
   }
 }
 

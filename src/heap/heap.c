@@ -22,10 +22,9 @@ bool heap_has_notes(void) { return heap_notes; }
 void heap_lock(void) { lock_acquire(&heap_mutex); }
 
 bool heap_lock_within(unsigned milliseconds) {
-  _Atomic uint32_t nobody = 0;
   for (unsigned i = 0; i < milliseconds; i++) {
     if (lock_try(&heap_mutex)) return true;
-    os_futex_wait(&nobody, 0, 1000 * 1000);
+    os_thread_sleep(1000 * 1000);
   }
   return false;
 }

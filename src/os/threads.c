@@ -129,6 +129,11 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds)
   os_call(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nanoseconds ? &time : NULL);
 }
 
+void os_thread_sleep(uint64_t nanoseconds) {
+  _Atomic uint32_t nobody = 0;
+  os_futex_wait(&nobody, 0, nanoseconds);
+}
+
 void os_futex_wake(_Atomic uint32_t *word) { os_call(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX); }
 
 static uint64_t threads_clock(clockid_t which) {

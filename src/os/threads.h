@@ -33,6 +33,8 @@ bool os_thread_is_traced(void);
 
 /* Waits while *word == value, at most nanoseconds (0: for ever). Wakes all waiters. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t nanoseconds);
+/* Waits for so long (0: for ever), or until a signal was handled. No cancellation point, no wakers. */
+void os_thread_sleep(uint64_t nanoseconds);
 void os_futex_wake(_Atomic uint32_t *word);
 
 uint64_t os_clock(void); /* monotonic nanoseconds */

@@ -51,24 +51,8 @@ static void argument_gone(void) {
   wait_alone();
 }
 
-APART static void litter_deeper(void) {
-  void *stale[2000];
-  void *p = make(size);
-  for (int i = 0; i < 2000; i++) stale[i] = p;
-  __asm__ volatile("" : : "r"(stale) : "memory");
-  scrub_registers();
-}
-
-/* Leaves copies of a lost pointer in dead frames; not just below the caller's, where a red zone may lie. */
-APART static void litter(void) {
-  char room[1024];
-  __asm__ volatile("" : : "r"(room) : "memory");
-  litter_deeper();
-  __asm__ volatile("" : : "r"(room) : "memory");
-}
-
 static void *litterer(void *arg) {
-  litter();
+  litter(size);
   return arg;
 }
 
@@ -98,7 +82,7 @@ static void stack_reused(void) {
 
 static void *litter_and_sleep(void *arg) {
   (void)arg;
-  litter();
+  litter(size);
   sleep_forever();
 }
 

@@ -54,6 +54,22 @@ APART __attribute__((unused)) static void *make(size_t size) {
   return p;
 }
 
+APART __attribute__((unused)) static void litter_deeper(size_t size) {
+  void *stale[2000];
+  void *p = make(size);
+  for (int i = 0; i < 2000; i++) stale[i] = p;
+  __asm__ volatile("" : : "r"(stale) : "memory");
+  scrub_registers();
+}
+
+/* Leaves copies of a lost pointer in dead frames; not just below the caller's, where a red zone may lie. */
+APART __attribute__((unused)) static void litter(size_t size) {
+  char room[1024];
+  __asm__ volatile("" : : "r"(room) : "memory");
+  litter_deeper(size);
+  __asm__ volatile("" : : "r"(room) : "memory");
+}
+
 /* The complement of its address: no pointer, but it can be made one again. */
 APART __attribute__((unused)) static uintptr_t make_hidden(size_t size) {
   uintptr_t p = (uintptr_t)make(size);

@@ -21,43 +21,29 @@ APART static void hide(void) {
   if (scenario_drop) hidden = ~(uintptr_t)0;
 }
 
-APART static void litter_deeper(void) {
-  void *stale[2000];
-  void *p = make(size);
-  for (int i = 0; i < 2000; i++) stale[i] = p;
-  __asm__ volatile("" : : "r"(stale) : "memory");
-  scrub_registers();
-}
-
-/* Leaves copies of a lost pointer in dead frames; not just below the caller's, where a red zone may lie. */
-APART static void litter(void) {
-  char room[1024];
-  __asm__ volatile("" : : "r"(room) : "memory");
-  litter_deeper();
-  __asm__ volatile("" : : "r"(room) : "memory");
-}
+static void litter_at_exit(void) { litter(size); }
 
 /* @ stale definite 1 64 -- a dead frame below exit's caller hides no leak */
 static void stale(void) {
-  litter();
+  litter(size);
   exit(0);
 }
 
 /* @ stale_quick definite 1 64 -- nor below quick_exit's */
 static void stale_quick(void) {
-  litter();
+  litter(size);
   quick_exit(0);
 }
 
 /* @ stale__exit definite 1 64 opt=--report-at-_exit -- nor below _exit's */
 static void stale__exit(void) {
-  litter();
+  litter(size);
   _exit(0);
 }
 
 /* @ stale_handler definite 1 64 -- nor one that an atexit handler left */
 static void stale_handler(void) {
-  if (atexit(litter)) abort();
+  if (atexit(litter_at_exit)) abort();
 }
 
 /* @ live root=64 -- a variable of a function that calls exit */

@@ -202,7 +202,7 @@ static void leaks_clean(struct leaks_summary *summary) {
 
 static int leaks_search_stopped(struct leaks *leaks, const struct world_thread *threads, unsigned count) {
   struct leaks_summary *summary = leaks->summary;
-  struct roots_request roots = {threads, count};
+  struct roots_request roots = {.purpose = ROOTS_REPORT, .threads = threads, .count = count};
   struct mark_options options = {.unaligned = leaks->request->unaligned};
   uint64_t begin = os_clock();
   int error = mark_begin(&options);

@@ -199,7 +199,7 @@ static void mark_pages_now(uintptr_t lo, uintptr_t hi, bool present, void *arg) 
 static void mark_slot_now(struct marker *m, struct block *block, uint32_t slot) {
   uintptr_t lo = block_slot_address(block, slot);
   size_t size = block_slot_bytes(block);
-  if (block->kind != KIND_SCANNED) return;
+  if (!kind_is_scanned(block->kind)) return;
   if (size >= mark_paged)
     mark_paged_slow(m, lo, size, mark_pages_now);
   else
@@ -207,7 +207,7 @@ static void mark_slot_now(struct marker *m, struct block *block, uint32_t slot) 
 }
 
 static void mark_recover_slow(struct marker *m) {
-  uint8_t mask = m->colour.mask | m->colour.paint, want = m->colour.want | m->colour.paint;
+  uint8_t mask = m->colour.mask, want = m->colour.want ^ m->colour.paint;
   while (m->overflow) {
     m->overflow = false;
     struct block *block;
@@ -248,12 +248,40 @@ void mark_contents(struct block *block, uint32_t slot) {
   if (m->overflow) mark_recover_slow(m);
 }
 
+void mark_slot(struct block *block, uint32_t slot) {
+  struct marker *m = &marker;
+  uint8_t *state = &block->state[slot];
+  if ((*state & m->colour.mask) != m->colour.want) return;
+  *state ^= m->colour.paint;
+  mark_slot_now(m, block, slot);
+  if (m->overflow) mark_recover_slow(m);
+}
+
+uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
+  struct marker *m = &marker;
+  uint8_t met = 0;
+  for (uintptr_t at = lo; at < hi; at += sizeof(uintptr_t)) {
+    uintptr_t offset = *(const uintptr_t *)at - m->base;
+    if (likely(offset >= m->limit)) continue;
+    uint8_t here = atomic_load_explicit(&region.ages[offset >> block_unit_shift], memory_order_relaxed) & ages;
+    if (!here) continue;
+    met |= here;
+    mark_word(m, offset + m->base, false);
+  }
+  mark_drain(m);
+  if (m->overflow) mark_recover_slow(m);
+  return met;
+}
+
+void mark_all(void) {}
+unsigned mark_count(void) { return 1; }
+
 void mark_use(struct mark_colour colour) {
   struct marker *m = &marker;
-  CHECK((colour.mask & colour.paint) == colour.paint && !(colour.want & colour.paint));
+  CHECK((colour.mask & colour.paint) == colour.paint);
   scouts_end(m);
   m->colour = colour;
-  m->scouts_tried = colour.paint != STATE_MARK || m->unaligned || m->nholes; /* or not to be tried */
+  m->scouts_tried = m->no_scouts || colour.paint != STATE_MARK || m->unaligned || m->nholes; /* or not to be tried */
   m->lone = m->lone_windows = 0;
 }
 
@@ -296,7 +324,7 @@ static bool mark_list_units(struct marker *m) {
   for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
     for (size_t i = 0; i < block->units; i++)
       m->units[unit + i] = (struct mark_unit){block->start, block->state, block->inverse, block->slot_size,
-                                              block->kind == KIND_SCANNED};
+                                              kind_is_scanned(block->kind)};
   return true;
 }
 
@@ -306,6 +334,7 @@ int mark_begin(const struct mark_options *options) {
   m->base = region.base;
   m->limit = atomic_load(&region.used) << block_unit_shift;
   m->unaligned = options->unaligned;
+  m->no_scouts = options->no_scouts;
   m->lone_eager = options->scouts_after != 0;
   m->lone_most = options->scouts_after ? options->scouts_after : mark_lone_most;
   m->most_bytes = options->most_pending * sizeof(struct mark_span);

@@ -2,26 +2,30 @@
  * The marker: paints what can be reached. Conservative: any word that points into a slot, at its start or
  * inside, keeps it. Knows words, slots and state bytes; knows nothing of roots, threads or leaks.
  *
- * The world is stopped and the heap lock held from mark_begin to mark_end. One marker: the seam towards
- * parallel workers is struct marker in mark.c, which holds all that one of them needs. */
+ * The heap lock is held from mark_begin to mark_end, and the world is stopped unless mark_options.running. Ranges are
+ * told by one thread. With several markers what was told is only begun with: mark_all brings it to its end, on all of
+ * them. With one marker nothing is left to do when a function returns. */
 #ifndef GLEANER_MARK_H
 #define GLEANER_MARK_H
 
 #include "heap/block.h"
 
-/* A slot is taken when (state & mask) == want, and its state becomes state | paint. paint is part of mask and
- * not of want, so that nothing is taken twice; mask and want hold STATE_LIVE. */
+/* A slot is taken when (state & mask) == want, and its state becomes state ^ paint. paint is part of mask, so that
+ * nothing is taken twice; mask and want hold STATE_LIVE. */
 struct mark_colour {
   uint8_t mask, want, paint;
 };
 
 struct mark_options {
   bool unaligned;      /* a pointer may begin at any byte, not only at a word */
+  bool running;        /* the program runs meanwhile: states are changed by atomic exchange */
+  bool no_scouts;      /* their paint has another meaning where objects have ages */
+  unsigned markers;    /* threads that mark, this one included; 0 and 1: this one alone. Fewer when refused */
   uint32_t scouts_after; /* objects that came alone before scouts are sent (scout.h), 0: as is best */
   size_t most_pending; /* entries of the stack, at most 65536; 0: no limit. Tests make it overflow */
 };
 
-/* 0, or ENOMEM. mark_end also after a failure. */
+/* 0, or ENOMEM. mark_end also after a failure. Tables are kept for the next time. */
 int mark_begin(const struct mark_options *options);
 void mark_end(void);
 
@@ -35,7 +39,21 @@ void mark_range(uintptr_t lo, uintptr_t hi);
 /* The same for words that setjmp has mangled, as the C library does it on x86-64. */
 void mark_mangled(uintptr_t lo, uintptr_t hi);
 
+/* The same for a part of an old object, fast where hardly any word leads to young ones: only words that lead to a unit with
+ * one of these REGION_AGE_ bits are looked at. Returns the REGION_AGE_ bits, of those asked for, of all units that words
+ * led to. */
+uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages);
+
 /* Takes what is reachable from the contents of the slot; the slot itself only if something leads back to it. */
 void mark_contents(struct block *block, uint32_t slot);
+
+/* Takes this slot, if it is to be taken, as if a word had led to it. */
+void mark_slot(struct block *block, uint32_t slot);
+
+/* Until nothing is left to be looked into. */
+void mark_all(void);
+
+/* How many threads mark (since mark_begin). */
+unsigned mark_count(void);
 
 #endif

@@ -56,7 +56,7 @@ struct marker {
   size_t limit; /* bytes of the region that were ever used */
   struct mark_unit *units;
   struct mark_colour colour;
-  bool unaligned;
+  bool unaligned, no_scouts;
   uint64_t guard;    /* of mangled words; 0: unknown */
   size_t nholes;     /* parts of objects that cannot be read in place */
   struct mark_hole *holes;
@@ -97,7 +97,7 @@ ALWAYS_INLINE void mark_push(struct marker *m, uintptr_t lo, size_t size) {
 ALWAYS_INLINE void mark_take(struct marker *m, struct mark_state candidate) {
   uint8_t state = *candidate.state;
   if ((state & m->colour.mask) != m->colour.want) return;
-  *candidate.state = state | m->colour.paint;
+  *candidate.state = state ^ m->colour.paint;
   const struct mark_unit *unit = candidate.unit;
   if (!unit->scanned) return;
   if (unlikely(state & MARK_SCOUTED) && m->scouts && scouts_meet(m, state, candidate.state)) return;

@@ -11,7 +11,21 @@
 
 #include "gc/world.h"
 
+enum roots_purpose {
+  ROOTS_REPORT,   /* what is proven dead is taken out, so that it hides no leak */
+  ROOTS_ALL,      /* nothing but our own memory is taken out: a missed root would be a use after free */
+  ROOTS_DECLARED, /* libgc's: data segments of the loaded modules, stacks, registers, TLS, and what the client added */
+};
+
+/* The client's own ranges, for ROOTS_DECLARED (the others see all memory anyway, and skip what was excluded). Any
+ * thread, at any time, without a lock held. 0 or ENOMEM. */
+int roots_add(uintptr_t lo, uintptr_t hi);
+void roots_remove(uintptr_t lo, uintptr_t hi); /* what lies inside, whole or in part */
+int roots_exclude(uintptr_t lo, uintptr_t hi); /* never a root */
+void roots_clear(void);                        /* also the data segments: from now on only what is added */
+
 struct roots_request {
+  enum roots_purpose purpose;
   const struct world_thread *threads; /* this one first */
   unsigned count;
 };

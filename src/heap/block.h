@@ -21,7 +21,18 @@ enum {
   block_group = 64, /* slots that one free word covers */
 };
 
-enum kind { KIND_SCANNED, KIND_POINTER_FREE, kind_count };
+enum kind {
+  KIND_SCANNED,      /* the program's own: malloc */
+  KIND_POINTER_FREE, /* collected, never holds pointers: GC_malloc_atomic */
+  KIND_COLLECTED,    /* collected, scanned: GC_malloc */
+  KIND_UNCOLLECTABLE, /* scanned, freed by the program alone, and a root: GC_malloc_uncollectable */
+  KIND_UNCOLLECTABLE_POINTER_FREE,
+  kind_count,
+};
+
+static inline bool kind_is_scanned(unsigned kind) {
+  return kind != KIND_POINTER_FREE && kind != KIND_UNCOLLECTABLE_POINTER_FREE;
+}
 
 /* What is known of one allocation. */
 struct note {
@@ -54,6 +65,8 @@ struct block {
   uint32_t touched; /* groups that were ever handed out: [0, touched) */
   uint32_t group;   /* the group handed out last */
   bool full;        /* left behind with too few free slots: in no list */
+  uint64_t young;   /* bit g: group g may hold new objects. Set by the owner before it hands slots out, cleared with the
+                       world stopped: a set may come late and be one too many, never one too few */
   struct block *next, *prev; /* in its bin's ready list, or next free descriptor */
 
   /* changed by anybody */
@@ -71,7 +84,10 @@ struct region {
   size_t span;                     /* bytes of address space */
   _Atomic(struct block *) *blocks; /* one entry a unit */
   _Atomic size_t used;             /* units that were ever used: [0, used) */
+  _Atomic uint8_t *ages;           /* one byte a unit: REGION_AGE_*, what may be found there; the truth or more */
 };
+
+enum { REGION_AGE_0 = 1, REGION_AGE_1 = 2 };
 
 extern struct region region;
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * The collector as the rest of the api sees it: whether there is one, when it runs, and who is told.
+ *
+ * A collector is armed by mode=collect, or, except in mode=leaks, by the first use of a GC_ name that allocates. */
+#ifndef GLEANER_COLLECTOR_H
+#define GLEANER_COLLECTOR_H
+
+#include "api/api.h"
+#include "gc/collect.h"
+#include "gc/pace.h"
+
+extern bool collector_is_armed;
+
+/* 0, or why not: an errno value (ENOTSUP: mode=leaks). Not from a signal handler. */
+int collector_arm(void);
+
+/* In mode=collect, from the constructor: when the C library is ready. */
+void collector_begin(void);
+
+/* On the slow path of allocation, with no lock held, before anything is taken: collects if that is due, sweeps some more if
+ * something is left to be swept, ends a concurrent marking. Keeps errno. */
+void collector_poll(void);
+
+/* Collects now, also when disabled: a generation and the younger ones; of 2, swept to the end on return, and a concurrent marking
+ * under way is ended first. False: nothing was done (not armed, or in a callback of a collection, or error in facts). start: where
+ * the caller's live stack begins. */
+bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts);
+
+/* Nested: as many enables as disables. Only collections that come by themselves are held back. */
+void collector_disable(void);
+bool collector_enable(void); /* true: enabled again */
+bool collector_is_disabled(void);
+
+/* Memory was refused, or the limit is reached, for so many bytes: collects everything; true when another try is worth it. */
+bool collector_make_room(size_t bytes);
+
+/* In gc_events.c. Called by the thread that collects, no lock held, the world running: they may allocate, which never
+ * collects meanwhile. swept: the sweep of the last full collection is done. */
+void gc_events_before(const struct collection *facts);
+void gc_events_after(const struct collection *facts);
+void gc_events_swept(const struct sweep_counts *counts);
+void gc_events_exit(void);       /* the process ends: statistics, if asked for */
+void gc_events_fork_child(void);
+
+void collector_fork_child(void);
+
+#endif

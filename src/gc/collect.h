@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ * The collector: finds what is no longer reachable, generation by generation, and has it swept.
+ *
+ * Knows the order of the steps; what a root is, how marking goes, how old objects' pointers to young ones are found, and
+ * when a collection is due, is elsewhere. Decides nothing that a user could want otherwise, and prints nothing. */
+#ifndef GLEANER_COLLECT_H
+#define GLEANER_COLLECT_H
+
+#include "gc/world.h"
+#include "heap/sweep.h"
+
+enum { collect_generations = 3 };
+
+enum collect_reason {
+  COLLECT_ASKED,     /* somebody called for it */
+  COLLECT_YOUNG,     /* enough new memory was handed out */
+  COLLECT_OLD,       /* what was promoted to the oldest generation is a quarter of it */
+  COLLECT_MEMORY,    /* a limit was reached, or the kernel refused memory */
+  COLLECT_STRESS,
+};
+
+/* What happened in one collection. Times in nanoseconds. */
+struct collection {
+  uint64_t number;       /* from 1 */
+  unsigned generation;   /* 0 to 2: of this age and below */
+  enum collect_reason reason;
+  int error;             /* 0, or why nothing was reclaimed */
+  unsigned deaf;         /* threads that could not be stopped, which is such a reason (EAGAIN) */
+  bool concurrent;       /* marked while the program ran: then there were two pauses */
+  unsigned threads, markers;
+  uint64_t began;        /* os_clock */
+  uint64_t pause_ns, first_pause_ns; /* the program stood still; the last pause, and of concurrent ones the first */
+  uint64_t stop_ns, roots_ns, old_ns, mark_ns, weak_ns, sweep_ns; /* parts of it; mark of a concurrent one is outside */
+  size_t heap_before, heap_after;    /* bytes in live objects, as far as is known (free is not counted at once) */
+  size_t root_bytes, pages_scanned, pages_skipped; /* of old objects: pages looked into for pointers to younger ones */
+  struct sweep_counts swept; /* of a full collection: complete only once its sweep is, see collect_swept */
+};
+
+struct collect_request {
+  unsigned generation;
+  enum collect_reason reason;
+  unsigned markers;     /* 0: as is best */
+  bool concurrent;      /* may be: then collect returns when marking has begun, and collect_finish ends it */
+  bool declared_roots;  /* as libgc: see roots.h */
+  bool unaligned;
+  struct world_thread self; /* the calling thread, where its live stack begins */
+};
+
+/* One collection. No lock of ours is held by the caller. Returns with the program going on. *facts is complete unless
+ * facts->concurrent says that marking has only begun. False when nothing was done because another thread is at it. */
+bool collect(const struct collect_request *request, struct collection *facts);
+
+/* Whether a concurrent marking has done its work and waits for collect_finish; whether one goes on. */
+enum collect_progress { COLLECT_IDLE, COLLECT_MARKING, COLLECT_MARKED };
+enum collect_progress collect_progress(void);
+bool collect_finish(const struct collect_request *request, struct collection *facts);
+
+/* Sweeps some more after a full collection; true while there is something left. Any thread. */
+bool collect_sweep(unsigned blocks);
+/* Once after each full collection when its sweep is done: its counts. */
+bool collect_swept(struct sweep_counts *counts);
+
+/* Takes everything alive out of all collections; puts it back into the oldest generation. How much there is. */
+int collect_freeze(const struct collect_request *request);
+int collect_unfreeze(const struct collect_request *request);
+void collect_frozen(size_t *objects, size_t *bytes);
+
+/* Objects and bytes of each generation, by looking at all of them. Approximate while the program runs. */
+struct collect_census {
+  size_t objects[collect_generations], bytes[collect_generations];
+};
+void collect_census(struct collect_census *census);
+
+void collect_fork_child(void);
+
+#endif

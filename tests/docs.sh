@@ -9,12 +9,12 @@ plain() { sed -e '/^\.\\"/d' -e 's/\\-/-/g' -e 's/\\f.//g' -e 's/^\.[A-Z]* //' "
 plain "$srcdir/man/gleaner.1" >"$work/manual"
 "$tool" --help >"$work/help"
 ok "gleaner --help is printed" test -s "$work/help"
-sed -n 's/^  --\([a-z_-]*\).*/\1/p' "$work/help" >"$work/options"
+sed -n 's/^  --\([a-z0-9_-]*\).*/\1/p' "$work/help" >"$work/options"
 ok "it lists the options" test -s "$work/options"
 while read -r option; do
   ok "--$option is in the manual" grep -qE -e "^(-- *)?(--)?$option( |=|\$)" -e "--$option([= ]|\$)" "$work/manual"
 done <"$work/options"
-sed -n 's/^\.B[A-Z]* --\([a-z_-]*\).*/\1/p' "$srcdir/man/gleaner.1" | sort -u | grep -vxE 'help|version|no-|' |
+sed -n 's/^\.B[A-Z]* --\([a-z0-9_-]*\).*/\1/p' "$srcdir/man/gleaner.1" | sort -u | grep -vxE 'help|version|no-|' |
   grep -vxF -f "$work/options" >"$work/stale"
 ok "the manual has no option that does not exist" test ! -s "$work/stale" || note "$work/stale"
 
@@ -27,7 +27,7 @@ done <"$work/names"
 sed -n 's/.*[ *]\(GC_[A-Za-z0-9_]*\)(.*/\1/p' "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h" | sort -u >"$work/declared"
 ok "the headers declare nothing else" cmp -s "$work/names" "$work/declared" || note "$work/declared"
 
-for mode in malloc leaks; do
+for mode in malloc leaks collect; do
   ok "README tells what mode $mode does" grep -qw "$mode" "$srcdir/README"
 done
 ok "README begins with the two commands" sh -c 'head -n 12 "$0" | grep -q "bootstrap demo" && head -n 12 "$0" | grep -q "bootstrap check"' "$srcdir/README"

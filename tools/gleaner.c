@@ -35,6 +35,7 @@ char *command_absolute(const char *path) {
 
 static void command_help(void) {
   fputs("Usage: gleaner leaks [OPTION]... PROGRAM [ARGUMENT]...   report at exit the memory that PROGRAM lost\n"
+        "       gleaner collect [OPTION]... PROGRAM [ARGUMENT]... take back what PROGRAM leaks, while it runs\n"
         "       gleaner run [OPTION]... PROGRAM [ARGUMENT]...     run PROGRAM with Gleaner's malloc only\n"
         "       gleaner report [OPTION]... FILE                   draw the report of a saved record\n"
         "       gleaner --help | --version\n"
@@ -46,6 +47,7 @@ static void command_help(void) {
     if (row->type == OPTION_FLAG) printf("\n  --%s, --no-%s\n      %s", row->name, row->name, row->help);
     else printf("\n  --%s=%s\n      %s", row->name, row->argument, row->help);
     if (row->type == OPTION_NUMBER) printf(" (%d to %d; %d)", row->least, row->most, row->initial);
+    if (row->type == OPTION_SIZE) printf(" (%d)", row->initial);
     if (row->type == OPTION_CHOICE) printf(" (%s)", row->choices[row->initial]);
   }
   fputs("\n\nThe word in brackets is the default. -- ends the options. See gleaner(1).\n", stdout);
@@ -153,13 +155,14 @@ int main(int argc, char **argv) {
   const char *command = argc > 1 ? argv[1] : "";
   options_init(&options);
   if (strcmp(command, "leaks") == 0) return command_launch(&options, MODE_LEAKS, argv + 2);
+  if (strcmp(command, "collect") == 0) return command_launch(&options, MODE_COLLECT, argv + 2);
   if (strcmp(command, "run") == 0) return command_launch(&options, MODE_MALLOC, argv + 2);
   if (strcmp(command, "report") == 0) return command_report(&options, argv + 2);
   if (strcmp(command, "--draw-record") == 0) return command_draw(&options, argv + 2);
   if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) return command_help(), command_printed();
   if (strcmp(command, "--version") == 0) return puts("gleaner " PACKAGE_VERSION), command_printed();
   if (*command)
-    command_say("unknown command '%s'; the commands are leaks, run, report, --help and --version", command);
-  else command_say("no command is given; the commands are leaks, run, report, --help and --version");
+    command_say("unknown command '%s'; the commands are leaks, collect, run, report, --help and --version", command);
+  else command_say("no command is given; the commands are leaks, collect, run, report, --help and --version");
   return status_usage;
 }

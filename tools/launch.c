@@ -154,6 +154,9 @@ static bool launch_options(const struct options *options) {
     if (row->type == OPTION_TEXT) {
       const char *text = *(const char *const *)field;
       if (text) good = launch_put_text(out, row->name, text);
+    } else if (row->type == OPTION_SIZE) {
+      size_t bytes = *(const size_t *)field;
+      if (bytes != (size_t)row->initial) fprintf(out, ":%s=%zu", row->name, bytes);
     } else if (*(const int *)field != row->initial) {
       if (row->type == OPTION_CHOICE) fprintf(out, ":%s=%s", row->name, row->choices[*(const int *)field]);
       else fprintf(out, ":%s=%d", row->name, *(const int *)field);
@@ -196,6 +199,7 @@ int launch(struct options *options, char **argv) {
   }
   if (!launch_check_suppressions(options->suppressions)) return status_usage;
   options->report = command_absolute(options->report);
+  if (options->gc_log && strcmp(options->gc_log, "stderr") != 0) options->gc_log = command_absolute(options->gc_log);
   options->suppressions = command_absolute(options->suppressions);
   options->tool = options->tool ? command_absolute(options->tool) : *own ? own : NULL;
   if (!launch_preload(library) || !launch_options(options)) return status_usage;

@@ -8,11 +8,12 @@
 
 #include "base/base.h"
 
-enum mode { MODE_MALLOC, MODE_LEAKS };
+enum mode { MODE_MALLOC, MODE_LEAKS, MODE_COLLECT };
 enum misuse { MISUSE_ABORT, MISUSE_REPORT };
 enum format { FORMAT_TEXT, FORMAT_JSON };
+enum concurrent { CONCURRENT_AUTO, CONCURRENT_ON, CONCURRENT_OFF };
 
-enum { options_text_size = 4096, options_max_frames = 256 };
+enum { options_text_size = 4096, options_max_frames = 256, options_max_markers = 64 };
 
 struct options {
   int mode;                /* enum mode */
@@ -26,6 +27,18 @@ struct options {
   int report_at__exit;     /* _exit(2) reports, too */
   int report_at_signal;    /* so do fatal signals */
   int stress;              /* check the heap, and search for leaks, at every slow path */
+  int gc_cpu;              /* percent of the time that collections may take, 1 to 100 */
+  int write_tracking;      /* enum track_way of os/track.h */
+  int stats;               /* a summary of the collections at exit */
+  int markers;             /* threads that mark; 0: as is best */
+  int concurrent;          /* enum concurrent */
+  int poison;              /* what is reclaimed is filled, and held back for a while */
+  int sites;               /* record allocation stacks also in mode collect */
+  int threshold1, threshold2; /* collections of the younger generation */
+  size_t threshold0;       /* bytes; 0: as is best */
+  size_t max_heap;         /* bytes; 0: no limit */
+  size_t initial_heap;     /* bytes up to which nothing is collected */
+  const char *gc_log;      /* file name, or "stderr"; %p is the pid; NULL: no log */
   const char *report;      /* file name, %p is the pid; NULL: standard error */
   const char *suppressions; /* file of suppressions; NULL: none */
   const char *tool;        /* the gleaner command that draws the report; NULL: the installed one */
@@ -33,14 +46,20 @@ struct options {
   char text[options_text_size];
 };
 
-enum option_type { OPTION_CHOICE, OPTION_NUMBER, OPTION_FLAG, OPTION_TEXT };
+enum option_type {
+  OPTION_CHOICE,
+  OPTION_NUMBER,
+  OPTION_FLAG,
+  OPTION_TEXT,
+  OPTION_SIZE, /* bytes; K, M and G stand for powers of 1024 */
+};
 
 struct option_row {
   const char *name;
   enum option_type type;
   size_t offset;            /* of the field in struct options */
   const char *const *choices; /* OPTION_CHOICE: names, NULL at the end, in the order of the enum */
-  int least, most;          /* OPTION_NUMBER */
+  int least, most;          /* OPTION_NUMBER; a size is at most half of the address space */
   int initial;
   const char *argument;     /* how the manual calls the value */
   const char *help;         /* one sentence, without a full stop */

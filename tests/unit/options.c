@@ -38,6 +38,37 @@ static void test_good(struct options *o) {
      "a quoted value may hold a colon");
 }
 
+static void test_sizes(struct options *o) {
+  OK(parse(o, "") == 0 && o->max_heap == 0 && o->gc_cpu == 5 && o->threshold1 == 10 && !o->poison && !o->gc_log,
+     "the collector's options have their defaults");
+  OK(parse(o, "max-heap=12345:initial-heap=8M:threshold0=3k") == 0 && o->max_heap == 12345 &&
+         o->initial_heap == (size_t)8 << 20 && o->threshold0 == 3072,
+     "a size is a number of bytes, or of K, M");
+  OK(parse(o, "max-heap=7G") == 0 && o->max_heap == (size_t)7 << 30, "or of G, beyond 32 bits");
+  OK(parse(o, "max-heap=0") == 0 && o->max_heap == 0, "a size may be 0");
+  static const char *const bad[] = {"max-heap=K",  "max-heap=",     "max-heap=1T",  "max-heap=1KK", "max-heap=-1",
+                                    "max-heap=1.5G", "max-heap= 1", "max-heap",    "max-heap=0x10"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    OK(parse(o, bad[i]) == 1 && o->max_heap == 0 && strstr(said, "'max-heap'") && strstr(said, "K, M or G"),
+       "%s is no size, which is said with what would be right", bad[i]);
+  OK(parse(o, "max-heap=8589934592G") == 1 && parse(o, "max-heap=99999999999999999999999") == 1 && o->max_heap == 0,
+     "a size that no address can have is refused, and none wraps around");
+  OK(parse(o, "max-heap=8589934591G") == 0 && o->max_heap == (size_t)8589934591 << 30, "the largest one is not");
+}
+
+static void test_collector(struct options *o) {
+  OK(parse(o, "mode=collect:gc-cpu=100:write-tracking=soft-dirty:concurrent=off:markers=64:poison:sites:stats") == 0 &&
+         o->mode == MODE_COLLECT && o->gc_cpu == 100 && o->write_tracking == 2 && o->concurrent == CONCURRENT_OFF &&
+         o->markers == 64 && o->poison && o->sites && o->stats,
+     "the collector's options are read");
+  OK(parse(o, "gc-log=stderr:threshold1=3:threshold2=4") == 0 && strcmp(o->gc_log, "stderr") == 0 && o->threshold1 == 3 &&
+         o->threshold2 == 4,
+     "so are its log and its thresholds");
+  OK(parse(o, "gc-cpu=0") == 1 && parse(o, "gc-cpu=101") == 1 && strstr(said, "1 to 100") && o->gc_cpu == 5,
+     "a share of the time is from 1 to 100 percent");
+  OK(parse(o, "write-tracking=mprotect") == 1 && strstr(said, "uffd|soft-dirty|scan"), "a bad way of tracking is named");
+}
+
 static void test_bad(struct options *o) {
   OK(parse(o, "colour=red:verbose") == 1 && o->verbose && strstr(said, "colour") && strstr(said, "max-frames"),
      "an unknown name is named with the known ones, and the rest is read");
@@ -75,6 +106,8 @@ static void test_table(void) {
 int main(void) {
   static struct options o;
   test_good(&o);
+  test_sizes(&o);
+  test_collector(&o);
   test_bad(&o);
   test_table();
 

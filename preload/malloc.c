@@ -17,6 +17,8 @@ void cfree(void *p);
 void free_sized(void *p, size_t size);
 void free_aligned_sized(void *p, size_t align, size_t size);
 
+bool hook_serves_malloc = true;
+
 PUBLIC void *malloc(size_t size) {
   void *p = hook_try_malloc(size);
   return likely(p) ? p : hook_malloc(size);

@@ -6,6 +6,7 @@
 
 #include "api/alloc.h"
 
+#include "api/collector.h"
 #include "api/hooks.h"
 #include "base/bits.h"
 #include "heap/heap.h"
@@ -73,9 +74,11 @@ void *alloc(const struct alloc_request *request, const struct site_start *start)
     return NULL;
   }
   if (unlikely(birth_options.stress)) alloc_stress();
+  collector_poll();
   uint32_t site = birth_records() ? site_capture(start) : 0;
   void *p = alloc_memory(request, &zero);
   if (!p && heap_purge(true) > 0) p = alloc_memory(request, &zero);
+  if (!p && collector_make_room(request->size)) p = alloc_memory(request, &zero);
   if (!p) {
     errno = ENOMEM;
     return NULL;
@@ -91,7 +94,7 @@ static bool alloc_live_slow(const uint8_t *state) {
   if (!(*state & STATE_LIVE)) return false;
   heap_lock();
   heap_unlock();
-  return *(const volatile uint8_t *)state == STATE_LIVE;
+  return (*(const volatile uint8_t *)state & region.live_mask) == STATE_LIVE;
 }
 
 bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
@@ -100,7 +103,7 @@ bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
   *slot = block_slot(*block, (uintptr_t)p);
   if (block_slot_address(*block, *slot) != (uintptr_t)p) return false;
   const uint8_t *state = &(*block)->state[*slot];
-  return likely(*(const volatile uint8_t *)state == STATE_LIVE) || alloc_live_slow(state);
+  return likely((*(const volatile uint8_t *)state & region.live_mask) == STATE_LIVE) || alloc_live_slow(state);
 }
 
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start) {
@@ -174,7 +177,9 @@ static void *alloc_refilled(size_t size) {
   struct cache *cache = cache_fast;
   if (cache == &cache_none || size > size_class_most) return NULL;
   struct bin *bin = &cache->bins[KIND_SCANNED][size_class_of(size)];
-  return bin->free == 0 && cache_refill(cache, bin) ? cache_take(bin) : NULL;
+  if (bin->free != 0) return NULL;
+  collector_poll();
+  return cache_refill(cache, bin) ? cache_take(bin) : NULL;
 }
 
 static HOOK void *hook_malloc_slow(size_t size) {

@@ -5,7 +5,7 @@
  * first step (birth_ensure) uses the kernel alone. The second (the constructor) may use libc. */
 #include "config.h"
 
-#include "api/api.h"
+#include "api/collector.h"
 #include "api/hooks.h"
 #include "base/print.h"
 #include "gc/leaks.h"
@@ -95,8 +95,10 @@ static bool birth_begin(void) {
   int saved = errno;
   os_memory_init();
   birth_read_options();
-  birth_recording = birth_options.mode == MODE_LEAKS;
+  bool sites = birth_options.mode == MODE_COLLECT && (birth_options.sites || birth_options.poison);
+  birth_recording = birth_options.mode == MODE_LEAKS || sites;
   bool good = heap_init(birth_recording) == 0;
+  if (birth_options.mode == MODE_LEAKS) region.live_mask = 0xff; /* see alloc_live_slow */
   if (good && birth_recording) site_init((unsigned)birth_options.max_frames);
   birth_pid = getpid();
   errno = saved;
@@ -110,9 +112,10 @@ static void birth_fork_child(void) {
   if (birth_recording) {
     site_fork_child();
     modules_fork_child();
-    leaks_fork_child();
-    world_fork_child();
   }
+  if (birth_options.mode == MODE_LEAKS) leaks_fork_child();
+  if (world_signal) world_fork_child();
+  collector_fork_child();
   leak_report_fork_child();
 }
 
@@ -194,7 +197,8 @@ __attribute__((constructor(101))) static void birth_constructor(void) {
     birth_watch_forks();
     birth_key_made = pthread_key_create(&birth_key, birth_thread_end) == 0;
     if (birth_cache()) birth_remember(birth_mine);
-    if (birth_recording) leak_report_init();
+    if (birth_options.mode == MODE_LEAKS) leak_report_init();
+    collector_begin();
   }
   errno = saved;
 }
@@ -202,6 +206,8 @@ __attribute__((constructor(101))) static void birth_constructor(void) {
 static void birth_end(void *arg) {
   (void)arg;
   if (!birth_is_mine()) return;
+  gc_events_exit();
+  if (birth_options.mode != MODE_LEAKS) return;
   long lost = leak_report(false);
   if (lost <= 0 || birth_options.error_exitcode == 0 || leak_report_suppressed()) return;
   /* Goes on where the first exit was, with another status. Not fflush and _exit: fflush(NULL) waits for a stream that another
@@ -212,7 +218,7 @@ static void birth_end(void *arg) {
 /* The loader runs this among the first of the destructors. A handler that is registered now runs after all of them; it must
  * belong to no module, or it would run as soon as this one's destructors are done. */
 __attribute__((destructor)) static void birth_destructor(void) {
-  if (birth_recording) __cxa_atexit(birth_end, NULL, NULL);
+  if (birth_options.mode == MODE_LEAKS || collector_is_armed) __cxa_atexit(birth_end, NULL, NULL);
 }
 
 void hook_before_dlclose(void) {
@@ -232,9 +238,11 @@ void hook_before_limit(size_t limit) {
 void hook_before_mprotect(void *address, size_t size) { block_note_protection((uintptr_t)address, size); }
 
 int hook__exit(int status) {
-  if (!birth_recording || !birth_options.report_at__exit || !birth_is_mine()) return status;
+  if (birth_options.mode != MODE_LEAKS || !birth_options.report_at__exit || !birth_is_mine()) return status;
   long lost = leak_report(false);
   return lost > 0 && birth_options.error_exitcode ? birth_options.error_exitcode : status;
 }
 
-int hook_world_signal(void) { return birth_recording ? world_signal : 0; }
+bool hook_serves_malloc __attribute__((weak)) = false;
+
+int hook_world_signal(void) { return world_signal; }

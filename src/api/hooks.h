@@ -34,7 +34,8 @@ static inline bool hook_try_free(void *p) {
   struct cache *cache = cache_own;
   uint32_t slot = block_slot(block, (uintptr_t)p);
   if (unlikely(atomic_load_explicit(&block->owner, memory_order_relaxed) != cache)) return false;
-  if (unlikely(block_slot_address(block, slot) != (uintptr_t)p || block->state[slot] != STATE_LIVE)) return false;
+  if (unlikely(block_slot_address(block, slot) != (uintptr_t)p || (block->state[slot] & region.live_mask) != STATE_LIVE))
+    return false;
   cache_free_own(cache, block, slot);
   keep_alive(p);
   return true;
@@ -81,6 +82,9 @@ void hook_before_mprotect(void *address, size_t size);
  * shares the memory of its parent), or in one of several threads. Reports if that was asked for; returns the status to
  * end with. */
 int hook__exit(int status);
+
+/* The malloc of this process is ours: true where the malloc family is linked in, which defines it anew. */
+extern bool hook_serves_malloc;
 
 /* The reserved signal; 0 as long as there is none (none in this mode, or not yet). Async-signal-safe. */
 int hook_world_signal(void);

@@ -263,7 +263,7 @@ static void report_self(struct world_thread *self, struct report_registers *all)
 }
 
 long leak_report(bool again) {
-  if (!birth_records()) {
+  if (birth_options.mode != MODE_LEAKS) {
     errno = ENOTSUP;
     return -1;
   }
@@ -293,7 +293,7 @@ void leak_report_drill(void) {
   struct leaks_request request = {.want_reachable = true};
   struct leaks_summary summary = {0};
   struct report_registers registers = {0};
-  if (!world_signal) return; /* the constructor has not run yet */
+  if (birth_options.mode != MODE_LEAKS || !world_signal) return; /* the constructor has not run yet */
   report_self(&request.self, &registers);
   leaks_search(&request, report_ignore, NULL, &summary);
 }

@@ -59,6 +59,23 @@ static void block_publish(struct block *block, uint32_t at) {
     atomic_store_explicit(&region.blocks[at + i], block, memory_order_release);
 }
 
+_Atomic size_t heap_bytes[kind_count];
+_Atomic size_t heap_handed_out;
+
+static void block_count(const struct block *block, size_t units) {
+  atomic_fetch_add_explicit(&heap_bytes[block->kind], units * block_unit, memory_order_relaxed);
+}
+
+static void block_uncount(const struct block *block, size_t units) {
+  atomic_fetch_sub_explicit(&heap_bytes[block->kind], units * block_unit, memory_order_relaxed);
+}
+
+/* Nothing lies there any more, of whatever age. */
+static void block_forget_ages(const struct block *block, uint32_t from) {
+  size_t at = (block->start - region.base) >> block_unit_shift;
+  for (uint32_t i = from; i < block->units; i++) atomic_store_explicit(&region.ages[at + i], 0, memory_order_relaxed);
+}
+
 struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes, bool *zero) {
   struct block *block = block_describe(class, notes);
   if (!block) return NULL;
@@ -70,11 +87,12 @@ struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bo
   }
   block->kind = (uint8_t)kind;
   block->used = block->wake = block->touched = block->group = 0;
-  block->groups = 0;
+  block->groups = block->young = 0;
   block->full = false;
   atomic_store(&block->remote_freed, 0);
   atomic_store(&block->owner, owner);
   block_publish(block, at);
+  block_count(block, block->units);
   return block;
 }
 
@@ -102,7 +120,11 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
   block->kind = (uint8_t)kind;
   block->used = 1;
   block->state[0] = STATE_LIVE;
+  block->young = 1;
   block_publish(block, at + skip);
+  block_note_age(block, REGION_AGE_0);
+  block_count(block, block->units);
+  if (kind != KIND_SCANNED) atomic_fetch_add(&heap_handed_out, block->size);
   return block;
 }
 
@@ -123,6 +145,8 @@ void block_unmake(struct block *block) {
   CHECK(atomic_load(&region.blocks[at]) == block);
   atomic_store(&block->owner, NULL);
   block_restore(block, 0);
+  block_uncount(block, block->units);
+  block_forget_ages(block, 0);
   for (uint32_t i = 0; i < block->units; i++)
     atomic_store_explicit(&region.blocks[at + i], NULL, memory_order_release);
   runs_free(at, block->units, false);
@@ -147,8 +171,13 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
   if (units > block->units) {
     if (!runs_alloc_at(at + block->units, units - block->units, zero)) return false;
     for (uint32_t i = units; i-- > block->units;) atomic_store(&region.blocks[at + i], block);
+    uint8_t ages = atomic_load(&region.ages[at]);
+    for (uint32_t i = block->units; i < units; i++) atomic_store(&region.ages[at + i], ages);
+    block_count(block, units - block->units);
   } else if (units < block->units) {
     block_restore(block, units);
+    block_uncount(block, block->units - units);
+    block_forget_ages(block, units);
     for (uint32_t i = units; i < block->units; i++) atomic_store(&region.blocks[at + i], NULL);
     runs_free(at + units, block->units - units, false);
   }

@@ -85,6 +85,7 @@ struct region {
   _Atomic(struct block *) *blocks; /* one entry a unit */
   _Atomic size_t used;             /* units that were ever used: [0, used) */
   _Atomic uint8_t *ages;           /* one byte a unit: REGION_AGE_*, what may be found there; the truth or more */
+  uint8_t live_mask;               /* a slot may be freed at once when (state & live_mask) == STATE_LIVE */
 };
 
 enum { REGION_AGE_0 = 1, REGION_AGE_1 = 2 };
@@ -96,6 +97,13 @@ static inline struct block *region_find(uintptr_t address) {
   uintptr_t offset = address - region.base;
   if (offset >= region.span) return NULL;
   return atomic_load_explicit(&region.blocks[offset >> block_unit_shift], memory_order_acquire);
+}
+
+/* Objects of this age may be found in the block from now on. Any thread; usually one load. */
+static inline void block_note_age(const struct block *block, uint8_t age) {
+  _Atomic uint8_t *ages = &region.ages[(block->start - region.base) >> block_unit_shift];
+  for (uint32_t i = 0; i < block->units; i++)
+    if (!(atomic_load_explicit(&ages[i], memory_order_relaxed) & age)) atomic_fetch_or(&ages[i], age);
 }
 
 /* The slot of an address inside the block; nslots or more when it is in the tail. */

@@ -61,12 +61,34 @@ static void cache_collect(struct block *block) {
   block->groups = cache_groups_mask(block->touched);
 }
 
+/* New objects may lie in the group from now on. In this order, since a collection may stop this thread anywhere: it keeps
+ * what is noted of the current group, and looks into a unit only when its ages say so. */
+static void cache_note_young(struct block *block, uint32_t group) {
+  atomic_signal_fence(memory_order_seq_cst);
+  block->young |= (uint64_t)1 << group;
+  atomic_signal_fence(memory_order_seq_cst);
+  block_note_age(block, REGION_AGE_0);
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Collected memory is paid for when it is handed out; the sum is shared now and then. */
+static void cache_pay(struct cache *cache, const struct block *block, uint64_t free) {
+  enum { share_from = 64 * 1024 };
+  if (block->kind == KIND_SCANNED) return;
+  cache->handed_out += (size_t)bits_count(free) * block->slot_size;
+  if (cache->handed_out < share_from) return;
+  atomic_fetch_add_explicit(&heap_handed_out, cache->handed_out, memory_order_relaxed);
+  cache->handed_out = 0;
+}
+
 static bool cache_hand_out(struct bin *bin, struct block *block, uint32_t group) {
   uint8_t *state = block->state + (size_t)group * block_group;
   block->groups &= ~((uint64_t)1 << group);
-  uint64_t free = cache_free_slots(state);
-  if (!free) return false;
+  if (!cache_free_slots(state)) return false;
   block->group = group;
+  cache_note_young(block, group);
+  uint64_t free = cache_free_slots(state);
+  cache_pay(atomic_load_explicit(&block->owner, memory_order_relaxed), block, free);
   block->used += bits_count(free);
   bin->state = state;
   bin->base = block_slot_address(block, group * block_group);
@@ -90,6 +112,13 @@ static bool cache_next_group(struct bin *bin, struct block *block) {
 
 static struct bin *cache_bin(struct cache *cache, const struct block *block) {
   return &cache->bins[block->kind][block->class];
+}
+
+void cache_forget_young(struct block *block) {
+  struct cache *owner = atomic_load(&block->owner);
+  uint64_t keep = 0;
+  if (owner && cache_bin(owner, block)->block == block) keep = (uint64_t)1 << block->group;
+  block->young &= keep;
 }
 
 static void cache_ready_link(struct bin *bin, struct block *block) {
@@ -155,7 +184,11 @@ static void cache_queue_push(struct cache *cache, struct block *block) {
 /* The state byte first: whoever sees the count sees the byte. */
 void cache_free_remote(struct block *block, uint32_t slot) {
   atomic_store_explicit((_Atomic uint8_t *)&block->state[slot], STATE_FREE, memory_order_release);
-  uint32_t freed = atomic_fetch_add_explicit(&block->remote_freed, 1, memory_order_release) + 1;
+  cache_freed(block, 1);
+}
+
+void cache_freed(struct block *block, uint32_t slots) {
+  uint32_t freed = atomic_fetch_add_explicit(&block->remote_freed, slots, memory_order_release) + slots;
   if (freed < cache_worth(block->nslots)) return;
   uint32_t expected = 0;
   if (atomic_load_explicit(&block->queued, memory_order_relaxed)) return;
@@ -231,8 +264,16 @@ static struct block *cache_new_block(struct cache *cache, struct bin *bin) {
   return block;
 }
 
+static void cache_bin_init(struct cache *cache, struct bin *bin) {
+  size_t place = (size_t)(bin - &cache->bins[0][0]);
+  bin->class = (uint16_t)(place % size_class_count);
+  bin->kind = (uint16_t)(place / size_class_count);
+  bin->size = size_class_bytes(bin->class);
+}
+
 bool cache_refill(struct cache *cache, struct bin *bin) {
   CHECK(bin->free == 0);
+  if (unlikely(!bin->size)) cache_bin_init(cache, bin);
   for (;;) {
     if (bin->block) {
       if (cache_next_group(bin, bin->block)) return true;
@@ -251,16 +292,6 @@ bool cache_refill(struct cache *cache, struct bin *bin) {
   }
 }
 
-static void cache_init(struct cache *cache) {
-  for (unsigned kind = 0; kind < kind_count; kind++)
-    for (unsigned class = 0; class < size_class_count; class++) {
-      struct bin *bin = &cache->bins[kind][class];
-      bin->size = size_class_bytes(class);
-      bin->class = (uint16_t)class;
-      bin->kind = (uint16_t)kind;
-    }
-}
-
 struct cache *cache_acquire(void) {
   heap_lock();
   struct cache *cache = cache_orphans ? NULL : cache_idle;
@@ -273,7 +304,6 @@ struct cache *cache_acquire(void) {
   if (cache) return cache;
   cache = os_arena_alloc(sizeof *cache, 64);
   if (!cache) return NULL;
-  cache_init(cache);
   cache->next = atomic_load(&cache_all);
   while (!atomic_compare_exchange_weak(&cache_all, &cache->next, cache)) continue;
   return cache;
@@ -322,7 +352,6 @@ static void cache_repair_orphans(void) {
   for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) {
     if (!cache->idle) continue;
     memset(cache->bins, 0, sizeof cache->bins);
-    cache_init(cache);
     atomic_store(&cache->queue, NULL);
     cache->next_idle = cache_idle;
     cache_idle = cache;

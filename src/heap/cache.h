@@ -27,10 +27,11 @@ struct bin {
 };
 
 struct cache {
-  struct bin bins[kind_count][size_class_count];
+  struct bin bins[kind_count][size_class_count]; /* all 0 until first used */
   _Atomic(struct block *) queue; /* blocks in which others freed many slots; pushed by anybody, emptied by the owner */
   struct cache *next_idle;       /* under the heap lock */
   struct cache *next;            /* all caches, never removed */
+  size_t handed_out;             /* bytes of collected kinds, not yet in heap_handed_out */
   bool idle;
   uint32_t stolen_from; /* how often others took a block from here (statistics) */
 };
@@ -63,6 +64,13 @@ bool cache_refill(struct cache *cache, struct bin *bin);
 /* Gives back a slot whose state is LIVE. */
 void cache_free_wake(struct cache *cache, struct block *block);
 void cache_free_remote(struct block *block, uint32_t slot);
+
+/* So many slots of the block were swept: their states are FREE already. Any thread, the owner running or stopped anywhere. */
+void cache_freed(struct block *block, uint32_t slots);
+
+/* Forgets which groups may hold new objects, but for those from which slots are being handed out. The world is stopped, and
+ * every object has aged. */
+void cache_forget_young(struct block *block);
 
 /* By the owner. Writes the state byte and one line of the descriptor. */
 static inline void cache_free_own(struct cache *cache, struct block *block, uint32_t slot) {

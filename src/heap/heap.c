@@ -15,6 +15,7 @@ static bool heap_notes;
 
 int heap_init(bool notes) {
   heap_notes = notes;
+  region.live_mask = STATE_OWNED;
   return runs_init();
 }
 

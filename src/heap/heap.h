@@ -12,6 +12,11 @@
 int heap_init(bool notes);
 bool heap_has_notes(void);
 
+/* Bytes of units in blocks, by kind; and the bytes that were ever handed out of collected kinds, which is told now and then.
+ * Read by anybody. */
+extern _Atomic size_t heap_bytes[kind_count];
+extern _Atomic size_t heap_handed_out;
+
 void heap_lock(void);
 /* For who may have interrupted the holder: gives up after so many milliseconds, returning false. */
 bool heap_lock_within(unsigned milliseconds);

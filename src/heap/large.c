@@ -28,8 +28,9 @@ void *large_alloc(size_t size, size_t align, enum kind kind, bool *zero) {
 }
 
 bool large_free(struct block *block) {
-  uint8_t live = STATE_LIVE;
-  if (!atomic_compare_exchange_strong((_Atomic uint8_t *)block->state, &live, STATE_FREE)) return false;
+  uint8_t state = atomic_load((_Atomic uint8_t *)block->state);
+  do if ((state & region.live_mask) != STATE_LIVE) return false;
+  while (!atomic_compare_exchange_weak((_Atomic uint8_t *)block->state, &state, STATE_FREE));
   heap_lock();
   block_unmake(block);
   heap_unlock();

@@ -119,7 +119,8 @@ int runs_init(void) {
   size_t units = region.span / block_unit;
   region.blocks = os_memory_reserve_readable(bits_align_up(units * sizeof region.blocks[0], os_page_size));
   runs.run = os_memory_reserve_readable(bits_align_up(units * sizeof runs.run[0], os_page_size));
-  if (region.blocks && runs.run) return 0;
+  region.ages = os_memory_reserve_readable(bits_align_up(units * sizeof region.ages[0], os_page_size));
+  if (region.blocks && runs.run && region.ages) return 0;
   region.span = 0; /* no address is ours */
   return ENOMEM;
 }
@@ -143,6 +144,7 @@ void runs_limit_span(size_t limit) {
   os_memory_trim((void *)runs.reserved, span + runs_huge, region.base - runs.reserved + runs.committed);
   runs_trim_table(region.blocks, sizeof region.blocks[0], units, region.span / block_unit);
   runs_trim_table(runs.run, sizeof runs.run[0], units, region.span / block_unit);
+  runs_trim_table(region.ages, sizeof region.ages[0], units, region.span / block_unit);
 }
 
 static void runs_unlink(uint32_t at) {
@@ -180,20 +182,20 @@ static void runs_link(uint32_t at, uint32_t units, bool dirty, uint32_t stamp) {
   runs.dirty_units += units;
 }
 
+static bool runs_commit_table(void *table, size_t entry, size_t target) {
+  size_t from = bits_align_down(runs.tables * entry, os_page_size), to = bits_align_up(target * entry, os_page_size);
+  return os_memory_commit((char *)table + from, to - from) == 0;
+}
+
 /* Commits address space and tables so that the first `units` units can be used. */
 static bool runs_commit_tables(size_t units) {
   if (units <= runs.tables) return true;
   size_t most = region.span / block_unit;
   size_t target = bits_align_up(units + units / 4, 16384);
   if (target > most) target = most;
-  size_t page = os_page_size;
-  uintptr_t map = (uintptr_t)region.blocks, run = (uintptr_t)runs.run;
-  size_t map_from = bits_align_down(runs.tables * sizeof region.blocks[0], page);
-  size_t run_from = bits_align_down(runs.tables * sizeof runs.run[0], page);
-  size_t map_to = bits_align_up(target * sizeof region.blocks[0], page);
-  size_t run_to = bits_align_up(target * sizeof runs.run[0], page);
-  if (os_memory_commit((void *)(map + map_from), map_to - map_from) != 0) return false;
-  if (os_memory_commit((void *)(run + run_from), run_to - run_from) != 0) return false;
+  if (!runs_commit_table(region.blocks, sizeof region.blocks[0], target)) return false;
+  if (!runs_commit_table(runs.run, sizeof runs.run[0], target)) return false;
+  if (!runs_commit_table(region.ages, sizeof region.ages[0], target)) return false;
   runs.tables = target;
   return true;
 }

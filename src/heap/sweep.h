@@ -23,6 +23,45 @@ struct sweep_counts {
   uint64_t suspects, suspect_bytes;  /* unreachable, and spared this once */
 };
 
+/* --- with the world stopped and the heap lock held: a collection of a generation, for each block that has such objects --- */
+
+/* A colour for what is new, so that it is like all others; aged: and age 1. Which groups may hold new objects is forgotten, but for those
+ * that are being handed out. */
+void sweep_colour_new(struct block *block, bool aged);
+
+/* The groups of the block that a collection of the generation looks at: all, or those that may hold new objects. */
+uint64_t sweep_groups(const struct block *block, unsigned generation);
+
+/* After marking, where the policy is SWEEP_SUSPECT: what was not marked and is not suspect yet becomes so, and is marked;
+ * what was reached is no longer suspect. Then each is told of the suspects that are marked: what they lead to is spared as well. */
+void sweep_question(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts);
+void sweep_spared_each(struct block *block, uint64_t groups, unsigned generation,
+                       void (*each)(struct block *block, uint32_t slot, void *arg), void *arg);
+
+/* Ends a minor collection: what was not marked is given up, the rest is older by one. Returns the REGION_AGE_ bits that hold then. A large
+ * object that is given up is told by *gone, for the caller to unmake. */
+uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts, bool *gone);
+
+/* Ends one that has failed: as if nothing had been marked. */
+void sweep_forget(struct block *block, uint64_t groups, unsigned generation);
+
+/* Ends the marking of a full one: from now on what is not of the colour is garbage. */
+void sweep_begin(void);
+
+/* Held slots come one collection closer to being free. */
+void sweep_release_held(struct block *block);
+
+/* --- while the program runs --- */
+
+/* Sweeps so many units more. True while there is something left to claim. Any number of threads; takes the heap lock for a moment
+ * where a large object is given up. */
+bool sweep_some(uint32_t units);
+/* Nothing is left, and nobody is still at it. */
+bool sweep_is_done(void);
+/* The counts of the whole sweep, to be read when it is done. */
+void sweep_totals(struct sweep_counts *counts);
+void sweep_fork_child(void);
+
 /* An object is about to be given up: its block and slot. Called with any number of threads running, or the world stopped; must
  * not allocate. NULL: nobody wants to know. */
 extern void (*sweep_tell)(struct block *block, uint32_t slot);

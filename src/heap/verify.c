@@ -6,10 +6,19 @@
 #include "heap/heap.h"
 #include "heap/runs.h"
 
-/* Outside a search no mark is left, and nothing has a state that it cannot have. */
+/* Nothing has a state that it cannot have: live or held or free, of an age that there is, and new only where that is
+ * noted. */
+static bool verify_state(const struct block *block, uint32_t slot) {
+  uint8_t state = ((const volatile uint8_t *)block->state)[slot];
+  if (region.live_mask != STATE_OWNED) return state == STATE_FREE || state == STATE_LIVE;
+  if (state == STATE_FREE || (state & STATE_OWNED) == STATE_HELD) return true;
+  if (state == STATE_LIVE) return block->young >> (slot / block_group) & 1;
+  return state_is_live(state) && (state & STATE_AGE) != 0 && (state & STATE_AGE) != STATE_AGE;
+}
+
 static bool verify_states(const struct block *block) {
   for (uint32_t i = 0; i < block->nslots; i++)
-    if (block->state[i] != STATE_FREE && block->state[i] != STATE_LIVE) return false;
+    if (!verify_state(block, i)) return false;
   return true;
 }
 

@@ -146,3 +146,4 @@ static uint64_t threads_clock(clockid_t which) {
 
 uint64_t os_clock(void) { return threads_clock(CLOCK_MONOTONIC); }
 uint64_t os_thread_clock(void) { return threads_clock(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t os_process_clock(void) { return threads_clock(CLOCK_PROCESS_CPUTIME_ID); }

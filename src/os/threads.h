@@ -39,5 +39,6 @@ void os_futex_wake(_Atomic uint32_t *word);
 
 uint64_t os_clock(void); /* monotonic nanoseconds */
 uint64_t os_thread_clock(void); /* nanoseconds that this thread has run */
+uint64_t os_process_clock(void); /* and all threads together */
 
 #endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ * Whether there is a collector, when it runs, and who is told. Must not know how it collects. */
+#include "config.h"
+
+#include "api/collector.h"
+
+#include "api/hooks.h"
+#include "gc/remember.h"
+#include "gc/roots.h"
+#include "heap/heap.h"
+#include "os/threads.h"
+
+#include <errno.h>
+
+enum {
+  collector_sweep_units = 4,  /* at each slow path, after a full collection */
+  collector_stress_every = 64,
+};
+
+bool collector_is_armed;
+
+static _Atomic int collector_arming; /* 0, or 1 while one thread arms, 2 afterwards */
+static _Atomic int collector_refused; /* why it cannot be armed */
+static _Atomic int collector_disabled;
+static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
+static THREAD_LOCAL bool collector_inside; /* in a callback of a collection, or about to begin one */
+
+/* --- arming --- */
+
+static void collector_settle(void) {
+  struct pace_settings settings = {
+      .threshold = {birth_options.threshold0, (size_t)birth_options.threshold1, (size_t)birth_options.threshold2},
+      .cpu_percent = (unsigned)birth_options.gc_cpu,
+      .initial_heap = birth_options.initial_heap,
+  };
+  if (birth_options.mode == MODE_COLLECT && hook_serves_malloc) sweep_policies[KIND_SCANNED] = SWEEP_SUSPECT;
+  collector_declared_roots = !hook_serves_malloc;
+  sweep_poison = birth_options.poison;
+  remember_init((enum track_way)birth_options.write_tracking);
+  pace_init(&settings);
+}
+
+static int collector_arm_first(void) {
+  int error = world_signal ? 0 : world_init();
+  if (error) return error;
+  collector_settle();
+  collector_is_armed = true;
+  return 0;
+}
+
+int collector_arm(void) {
+  if (likely(collector_is_armed)) return 0;
+  if (!birth_ensure()) return ENOMEM;
+  if (birth_options.mode == MODE_LEAKS) return ENOTSUP;
+  int begun = 0;
+  if (atomic_compare_exchange_strong(&collector_arming, &begun, 1)) {
+    atomic_store(&collector_refused, collector_arm_first());
+    atomic_store(&collector_arming, 2);
+  }
+  while (atomic_load(&collector_arming) == 1) os_thread_sleep(10 * 1000);
+  return atomic_load(&collector_refused);
+}
+
+void collector_begin(void) {
+  if (birth_options.mode == MODE_COLLECT) collector_arm();
+}
+
+/* --- collecting --- */
+
+/* All that the caller keeps in registers, and its stack from here up. */
+struct collector_registers {
+  uintptr_t saved[8];
+};
+
+/* The callee-saved registers are in an array of ours, which is told as if it were a signal frame; all others the callers
+ * have saved on the stack. */
+static __attribute__((noinline)) bool collector_collect(struct collect_request *request, struct collection *facts,
+                                                        bool (*act)(const struct collect_request *, struct collection *)) {
+  struct collector_registers registers = {0};
+  __asm__ volatile("movq %%rbx, 0(%0)\n\tmovq %%rbp, 8(%0)\n\tmovq %%r12, 16(%0)\n\tmovq %%r13, 24(%0)\n\t"
+                   "movq %%r14, 32(%0)\n\tmovq %%r15, 40(%0)\n\tmovq %%rsp, 48(%0)"
+                   :
+                   : "r"(registers.saved)
+                   : "memory");
+  request->self = (struct world_thread){
+      .tid = os_thread_id(),
+      .stopped = true,
+      .sp = (uintptr_t)&registers,
+      .tcb = os_thread_pointer(),
+      .frame_lo = (uintptr_t)&registers,
+      .frame_hi = (uintptr_t)(&registers + 1),
+  };
+  return act(request, facts);
+}
+
+static struct collect_request collector_request(unsigned generation, enum collect_reason reason) {
+  return (struct collect_request){
+      .generation = generation,
+      .reason = reason,
+      .markers = (unsigned)birth_options.markers,
+      .declared_roots = collector_declared_roots,
+      .unaligned = birth_options.unaligned,
+  };
+}
+
+static void collector_tell_swept(void) {
+  struct sweep_counts counts;
+  if (!collect_swept(&counts)) return;
+  pace_swept(&counts);
+  gc_events_swept(&counts);
+  heap_purge(false);
+}
+
+static void collector_tell(const struct collection *facts) {
+  pace_collected(facts);
+  gc_events_after(facts);
+  heap_purge(false);
+}
+
+/* False: another thread is at it, or this one in a callback. */
+static bool collector_once(struct collect_request *request, struct collection *facts) {
+  if (collector_inside) return false;
+  int saved = errno;
+  collector_inside = true;
+  struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
+  gc_events_before(&before);
+  bool done = collector_collect(request, facts, collect);
+  if (done) collector_tell(facts);
+  collector_inside = false;
+  errno = saved;
+  return done;
+}
+
+static void collector_sweep_all(void) {
+  while (collect_sweep(64)) continue;
+  collector_tell_swept();
+}
+
+bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
+  *facts = (struct collection){.error = EAGAIN};
+  if (!collector_is_armed || collector_inside) return false;
+  struct collect_request request = collector_request(generation, reason);
+  while (!collector_once(&request, facts)) os_thread_sleep(50 * 1000); /* another thread's first */
+  if (generation == 2) {
+    while (!sweep_is_done()) {
+      collector_sweep_all();
+      if (!sweep_is_done()) os_thread_sleep(20 * 1000);
+    }
+    sweep_totals(&facts->swept);
+    facts->heap_after = facts->heap_before - facts->swept.bytes;
+    collector_tell_swept();
+  }
+  return facts->error == 0;
+}
+
+static void collector_stress(void) {
+  static _Atomic unsigned count;
+  unsigned n = atomic_fetch_add(&count, 1);
+  struct collection facts;
+  if (n % collector_stress_every) return;
+  struct collect_request request = collector_request(n / collector_stress_every % collect_generations, COLLECT_STRESS);
+  collector_once(&request, &facts);
+}
+
+void collector_poll(void) {
+  if (likely(!collector_is_armed)) return;
+  if (unlikely(collect_sweep(collector_sweep_units))) return;
+  collector_tell_swept();
+  unsigned generation;
+  enum collect_reason reason;
+  struct collection facts;
+  if (atomic_load_explicit(&collector_disabled, memory_order_relaxed) > 0 || collector_inside) return;
+  if (unlikely(birth_options.stress)) collector_stress();
+  if (likely(!pace_is_due(&generation, &reason))) return;
+  struct collect_request request = collector_request(generation, reason);
+  collector_once(&request, &facts);
+}
+
+bool collector_make_room(size_t bytes) {
+  struct collection facts;
+  (void)bytes;
+  if (!collector_is_armed || collector_inside) return false;
+  return collector_run(2, COLLECT_MEMORY, &facts) && facts.swept.bytes > 0;
+}
+
+/* --- control --- */
+
+void collector_disable(void) { atomic_fetch_add(&collector_disabled, 1); }
+
+bool collector_enable(void) {
+  int disabled = atomic_load(&collector_disabled);
+  do if (disabled == 0) return true;
+  while (!atomic_compare_exchange_weak(&collector_disabled, &disabled, disabled - 1));
+  return disabled == 1;
+}
+
+bool collector_is_disabled(void) { return atomic_load(&collector_disabled) > 0; }
+
+void collector_fork_child(void) {
+  if (atomic_load(&collector_arming) == 1) atomic_store(&collector_arming, 0); /* who was at it is gone */
+  if (!collector_is_armed) return;
+  collect_fork_child();
+  remember_fork_child();
+  pace_fork_child();
+  gc_events_fork_child();
+}

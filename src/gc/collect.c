@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT
+ * The collector. Read collect_stopped: it is the algorithm.
+ *
+ * What keeps it safe. Only what was proven unreachable is given up: when a thread did not stop, a root could not be read, or
+ * memory for the search was refused, everything is put back as it was (collect_forget) and the error told. A collection begins
+ * only when the sweep of the last full one is done, so that colours have one meaning. */
+#include "config.h"
+
+#include "gc/collect.h"
+
+#include "gc/mark.h"
+#include "gc/remember.h"
+#include "gc/roots.h"
+#include "heap/heap.h"
+#include "os/threads.h"
+
+#include <errno.h>
+#include <string.h>
+
+static _Atomic uint64_t collect_count;
+static _Atomic uint32_t collect_owner;  /* the thread that collects, or 0 */
+static _Atomic bool collect_unswept;    /* a full collection whose counts nobody has asked for yet */
+static _Atomic size_t collect_frozen_objects, collect_frozen_bytes;
+
+struct collect {
+  const struct collect_request *request;
+  struct collection *facts;
+  unsigned generation;
+};
+
+/* --- visiting blocks --- */
+
+typedef void collect_visit(struct collect *collect, struct block *block);
+
+/* Every block that may hold objects of these ages: by the table of ages, eight units at a time. */
+static void collect_each_aged(struct collect *collect, uint8_t ages, collect_visit *visit) {
+  size_t used = atomic_load(&region.used);
+  uint64_t wanted = ages * (uint64_t)0x0101010101010101;
+  for (size_t unit = 0; unit < used;) {
+    uint64_t eight;
+    memcpy(&eight, (const void *)&region.ages[unit], sizeof eight);
+    if (unit % sizeof eight == 0 && !(eight & wanted)) {
+      unit += sizeof eight;
+      continue;
+    }
+    struct block *block = atomic_load(&region.ages[unit]) & ages ? atomic_load(&region.blocks[unit]) : NULL;
+    size_t first = block ? (block->start - region.base) >> block_unit_shift : 0;
+    if (block && first == unit) visit(collect, block);
+    unit += block && first == unit ? block->units : 1;
+  }
+}
+
+static void collect_each(struct collect *collect, collect_visit *visit) {
+  struct block *block;
+  for (size_t unit = 0; (block = region_next(&unit)) != NULL;) {
+    size_t units = block->units; /* it may be unmade */
+    visit(collect, block);
+    unit += units;
+  }
+}
+
+/* Those that hold objects which this collection looks at. */
+static void collect_each_covered(struct collect *collect, collect_visit *visit) {
+  if (collect->generation == 2) collect_each(collect, visit);
+  else collect_each_aged(collect, collect->generation == 0 ? REGION_AGE_0 : REGION_AGE_0 | REGION_AGE_1, visit);
+}
+
+static void collect_set_ages(const struct block *block, uint8_t ages) {
+  size_t at = (block->start - region.base) >> block_unit_shift;
+  for (uint32_t i = 0; i < block->units; i++) atomic_store_explicit(&region.ages[at + i], ages, memory_order_relaxed);
+}
+
+/* --- before marking --- */
+
+static void collect_colour_new(struct collect *collect, struct block *block) {
+  sweep_colour_new(block, collect->generation == 2);
+}
+
+static void collect_use_colour(const struct collect *collect) {
+  static const uint8_t older[] = {STATE_AGE, STATE_AGE_2, 0};
+  uint8_t mask = STATE_OWNED | STATE_FROZEN | STATE_MARK | older[collect->generation];
+  mark_use((struct mark_colour){mask, STATE_LIVE | sweep_colour, STATE_MARK});
+}
+
+/* --- roots --- */
+
+static void collect_root(uintptr_t lo, uintptr_t hi, void *arg) {
+  struct collect *collect = arg;
+  collect->facts->root_bytes += hi - lo;
+  mark_range(lo, hi);
+  mark_mangled(lo, hi);
+}
+
+/* What is never given up is a root, as is what is frozen. In a minor collection the older ones are remember_scan's. */
+static void collect_mark_kept(struct collect *collect, struct block *block) {
+  bool never = sweep_policies[block->kind] == SWEEP_NEVER;
+  if (!never && !(collect->generation == 2 && atomic_load(&collect_frozen_objects))) return;
+  for (uint32_t slot = 0; slot < block->nslots; slot++) {
+    uint8_t state = block->state[slot];
+    if (!state_is_live(state)) continue;
+    if (state & STATE_FROZEN) mark_contents(block, slot);
+    else if (never) mark_slot(block, slot);
+  }
+}
+
+static int collect_mark_roots(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  struct roots_request roots = {
+      .purpose = collect->request->declared_roots ? ROOTS_DECLARED : ROOTS_ALL, .threads = threads, .count = count};
+  int error = roots_each(&roots, collect_root, collect);
+  if (!error) collect_each_covered(collect, collect_mark_kept);
+  return error;
+}
+
+static void collect_mark_old(struct collect *collect) {
+  struct remember_counts counts = {0};
+  if (collect->generation == 2) return;
+  remember_scan(collect->generation, &counts);
+  collect->facts->pages_scanned = counts.pages_scanned;
+  collect->facts->pages_skipped = counts.pages_skipped;
+}
+
+/* --- what the program owns is spared once --- */
+
+static bool collect_is_owned(const struct block *block) { return sweep_policies[block->kind] == SWEEP_SUSPECT; }
+
+static void collect_question(struct collect *collect, struct block *block) {
+  if (collect_is_owned(block))
+    sweep_question(block, sweep_groups(block, collect->generation), collect->generation, &collect->facts->swept);
+}
+
+static void collect_spare_slot(struct block *block, uint32_t slot, void *arg) {
+  (void)arg;
+  mark_contents(block, slot);
+}
+
+static void collect_spare(struct collect *collect, struct block *block) {
+  if (collect_is_owned(block))
+    sweep_spared_each(block, sweep_groups(block, collect->generation), collect->generation, collect_spare_slot, NULL);
+}
+
+/* First all become suspects, then all are looked into: so those that one leads to are suspects as well. */
+static void collect_spare_suspects(struct collect *collect) {
+  if (sweep_policies[KIND_SCANNED] != SWEEP_SUSPECT) return;
+  collect_each_covered(collect, collect_question);
+  collect_each_covered(collect, collect_spare);
+  mark_all();
+}
+
+/* --- sweeping, or giving up --- */
+
+static void collect_sweep_minor(struct collect *collect, struct block *block) {
+  bool gone;
+  uint8_t keep = collect->generation == 0 ? atomic_load(&region.ages[(block->start - region.base) >> block_unit_shift]) & REGION_AGE_1 : 0;
+  uint64_t groups = sweep_groups(block, collect->generation);
+  uint8_t ages = sweep_minor(block, groups, collect->generation, &collect->facts->swept, &gone);
+  if (gone) block_unmake(block);
+  else collect_set_ages(block, ages | keep);
+}
+
+static void collect_release_held(struct collect *collect, struct block *block) {
+  (void)collect;
+  sweep_release_held(block);
+}
+
+/* After a full one nothing is young but what is being handed out. */
+static void collect_forget_ages(struct collect *collect, struct block *block) {
+  (void)collect;
+  collect_set_ages(block, block->young ? REGION_AGE_0 : 0);
+}
+
+static void collect_sweep_stopped(struct collect *collect) {
+  if (sweep_poison && collect->generation > 0) collect_each(collect, collect_release_held);
+  if (collect->generation < 2) {
+    collect_each_covered(collect, collect_sweep_minor);
+  } else {
+    collect_each_aged(collect, REGION_AGE_0 | REGION_AGE_1, collect_forget_ages);
+    sweep_begin();
+    atomic_store(&collect_unswept, true);
+  }
+  remember_promoted(collect->generation);
+}
+
+static void collect_forget_block(struct collect *collect, struct block *block) {
+  uint64_t groups = sweep_groups(block, collect->generation);
+  sweep_forget(block, groups, collect->generation);
+}
+
+/* Everything as if there had been no collection. */
+static void collect_forget(struct collect *collect) {
+  collect_each_covered(collect, collect_forget_block);
+}
+
+/* --- one collection --- */
+
+static uint64_t collect_lap(uint64_t *since) {
+  uint64_t now = os_clock(), lap = now - *since;
+  *since = now;
+  return lap;
+}
+
+/* With the world stopped. */
+static int collect_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  struct collection *facts = collect->facts;
+  struct mark_options options = {.unaligned = collect->request->unaligned, .no_scouts = true, .markers = collect->request->markers};
+  uint64_t since = os_clock();
+  int error = mark_begin(&options);
+  collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
+  if (!error) {
+    facts->markers = mark_count();
+    collect_use_colour(collect);
+    error = collect_mark_roots(collect, threads, count);
+  }
+  facts->roots_ns = collect_lap(&since);
+  if (!error) {
+    collect_mark_old(collect);
+    facts->old_ns = collect_lap(&since);
+    mark_all();
+    collect_spare_suspects(collect);
+    facts->mark_ns = collect_lap(&since);
+    collect_sweep_stopped(collect);
+  } else {
+    collect_forget(collect);
+  }
+  mark_end();
+  facts->sweep_ns = collect_lap(&since);
+  return error;
+}
+
+static unsigned collect_count_deaf(const struct world_thread *threads, unsigned count) {
+  unsigned deaf = 0;
+  for (unsigned i = 0; i < count; i++) deaf += !threads[i].stopped;
+  return deaf;
+}
+
+static int collect_in_stop(struct collect *collect) {
+  struct collection *facts = collect->facts;
+  struct world_thread *threads;
+  uint64_t begin = os_clock();
+  int count = world_stop(&collect->request->self, &threads), error = count < 0 ? -count : 0;
+  facts->stop_ns = os_clock() - begin;
+  if (!error) {
+    facts->threads = (unsigned)count;
+    facts->deaf = collect_count_deaf(threads, (unsigned)count);
+    error = facts->deaf ? EAGAIN : collect_stopped(collect, threads, (unsigned)count);
+  }
+  world_resume();
+  facts->pause_ns = os_clock() - begin;
+  return error;
+}
+
+static size_t collect_heap_bytes(void) {
+  size_t bytes = 0;
+  for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load(&heap_bytes[kind]);
+  return bytes;
+}
+
+static void collect_wait_for_sweep(void) {
+  while (sweep_some(64)) continue;
+  while (!sweep_is_done()) os_thread_sleep(20 * 1000);
+}
+
+static bool collect_own(void) {
+  uint32_t nobody = 0;
+  return atomic_compare_exchange_strong(&collect_owner, &nobody, (uint32_t)os_thread_id());
+}
+
+bool collect(const struct collect_request *request, struct collection *facts) {
+  struct collect collect = {request, facts, request->generation};
+  if (!collect_own()) return false;
+  *facts = (struct collection){.number = atomic_fetch_add(&collect_count, 1) + 1,
+                               .generation = request->generation,
+                               .reason = request->reason,
+                               .began = os_clock()};
+  collect_wait_for_sweep();
+  uint64_t mask = world_acquire();
+  heap_lock();
+  facts->heap_before = collect_heap_bytes();
+  facts->error = collect_in_stop(&collect);
+  facts->heap_after = facts->heap_before - facts->swept.bytes;
+  heap_unlock();
+  atomic_store(&collect_owner, 0);
+  world_release(mask);
+  return true;
+}
+
+enum collect_progress collect_progress(void) { return COLLECT_IDLE; }
+
+bool collect_finish(const struct collect_request *request, struct collection *facts) {
+  (void)request, (void)facts;
+  return false;
+}
+
+/* --- afterwards --- */
+
+bool collect_sweep(unsigned blocks) { return sweep_some(blocks); }
+
+bool collect_swept(struct sweep_counts *counts) {
+  if (likely(!atomic_load_explicit(&collect_unswept, memory_order_relaxed)) || !sweep_is_done()) return false;
+  if (!atomic_exchange(&collect_unswept, false)) return false;
+  sweep_totals(counts);
+  return true;
+}
+
+/* --- freezing --- */
+
+static void collect_freeze_block(struct collect *collect, struct block *block) {
+  size_t objects = 0;
+  (void)collect;
+  for (uint32_t slot = 0; slot < block->nslots; slot++) {
+    uint8_t *state = &block->state[slot];
+    if (!state_is_live(*state)) continue;
+    *state = STATE_LIVE | STATE_AGE_2 | STATE_FROZEN;
+    objects++;
+  }
+  collect_frozen_objects += objects;
+  collect_frozen_bytes += objects * block_slot_bytes(block);
+}
+
+static void collect_unfreeze_block(struct collect *collect, struct block *block) {
+  (void)collect;
+  for (uint32_t slot = 0; slot < block->nslots; slot++)
+    if (state_is_live(block->state[slot]) && block->state[slot] & STATE_FROZEN)
+      block->state[slot] = STATE_LIVE | STATE_AGE_2 | sweep_colour;
+}
+
+/* Visits every block with the world stopped. */
+static int collect_visit_stopped(const struct collect_request *request, collect_visit *visit) {
+  struct collection facts = {0};
+  struct collect collect = {request, &facts, 2};
+  struct world_thread *threads;
+  while (!collect_own()) os_thread_sleep(100 * 1000);
+  collect_wait_for_sweep();
+  uint64_t mask = world_acquire();
+  heap_lock();
+  int count = world_stop(&request->self, &threads), error = count < 0 ? -count : 0;
+  if (!error && collect_count_deaf(threads, (unsigned)count)) error = EAGAIN;
+  if (!error) {
+    collect_frozen_objects = collect_frozen_bytes = 0;
+    collect_each_aged(&collect, REGION_AGE_0, collect_colour_new);
+    collect_each(&collect, visit);
+    remember_promoted(2);
+  }
+  world_resume();
+  heap_unlock();
+  atomic_store(&collect_owner, 0);
+  world_release(mask);
+  return error;
+}
+
+int collect_freeze(const struct collect_request *request) { return collect_visit_stopped(request, collect_freeze_block); }
+int collect_unfreeze(const struct collect_request *request) { return collect_visit_stopped(request, collect_unfreeze_block); }
+
+void collect_frozen(size_t *objects, size_t *bytes) {
+  *objects = collect_frozen_objects;
+  *bytes = collect_frozen_bytes;
+}
+
+void collect_census(struct collect_census *census) {
+  struct block *block;
+  memset(census, 0, sizeof *census);
+  heap_lock();
+  for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
+    for (uint32_t slot = 0; slot < block->nslots; slot++) {
+      uint8_t state = ((volatile uint8_t *)block->state)[slot];
+      if (!state_is_live(state) || state & STATE_FROZEN) continue;
+      unsigned age = state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
+      census->objects[age]++;
+      census->bytes[age] += block_slot_bytes(block);
+    }
+  heap_unlock();
+}
+
+void collect_fork_child(void) {
+  atomic_store(&collect_owner, 0);
+  sweep_fork_child();
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ * When a collection is due. Must not know how one goes. */
+#include "config.h"
+
+#include "gc/pace.h"
+
+#include "heap/heap.h"
+#include "os/threads.h"
+
+enum {
+  pace_nursery_least = 4 << 20,
+  pace_nursery_most = 32 << 20,
+  pace_nursery_share = 4,      /* of what is live */
+  pace_old_share = 4,          /* CPython's quarter */
+  pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
+  pace_little_share = 8,       /* less than an eighth of the new bytes reclaimed: back off */
+  pace_back_off_most = 20,     /* doublings */
+  pace_failure_ns = 1000 * 1000 * 1000,
+};
+
+static struct {
+  struct pace_settings settings;
+  /* at the end of the last collection */
+  _Atomic size_t handed_out, owned;
+  _Atomic size_t nursery;       /* bytes until the next is due */
+  _Atomic uint64_t not_before;  /* process time, ns: for owned memory */
+  size_t counts[collect_generations]; /* [0] not used */
+  size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
+  size_t old;                   /* bytes that the last full collection left */
+  unsigned back_off;
+} pace;
+
+static size_t pace_owned(void) {
+  return sweep_policies[KIND_SCANNED] == SWEEP_SUSPECT ? atomic_load_explicit(&heap_bytes[KIND_SCANNED], memory_order_relaxed) : 0;
+}
+
+static size_t pace_heap(void) {
+  size_t bytes = 0;
+  for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load_explicit(&heap_bytes[kind], memory_order_relaxed);
+  return bytes;
+}
+
+/* What was handed out of collected kinds; what owned memory grew by. */
+static size_t pace_new_collected(void) {
+  return atomic_load_explicit(&heap_handed_out, memory_order_relaxed) - atomic_load_explicit(&pace.handed_out, memory_order_relaxed);
+}
+
+static size_t pace_new_owned(void) {
+  size_t owned = pace_owned(), before = atomic_load_explicit(&pace.owned, memory_order_relaxed);
+  return owned > before ? owned - before : 0;
+}
+
+static void pace_choose_nursery(void) {
+  size_t nursery = pace.settings.threshold[0];
+  if (!nursery) {
+    nursery = pace.old / pace_nursery_share;
+    if (nursery < pace_nursery_least) nursery = pace_nursery_least;
+    if (nursery > pace_nursery_most) nursery = pace_nursery_most;
+  }
+  atomic_store(&pace.nursery, nursery);
+}
+
+void pace_set(const struct pace_settings *settings) {
+  pace.settings = *settings;
+  pace_choose_nursery();
+}
+
+void pace_get(struct pace_settings *settings) { *settings = pace.settings; }
+
+void pace_init(const struct pace_settings *settings) {
+  pace_set(settings);
+  atomic_store(&pace.handed_out, atomic_load(&heap_handed_out));
+  atomic_store(&pace.owned, pace_owned());
+}
+
+/* Which generation it is to be, when one is due. */
+static unsigned pace_generation(enum collect_reason *reason) {
+  size_t nursery = atomic_load(&pace.nursery);
+  bool enough_1 = pace.counts[1] + 1 >= pace.settings.threshold[1] || pace.promoted_1 >= pace.old / 8 + nursery;
+  bool enough_2 = pace.counts[2] + 1 >= pace.settings.threshold[2] || pace.promoted_2 >= pace_much;
+  *reason = COLLECT_YOUNG;
+  if (enough_2 && pace.promoted_2 > pace.old / pace_old_share && pace.promoted_2 > 0) {
+    *reason = COLLECT_OLD;
+    return 2;
+  }
+  return enough_1 || pace_owned() ? 1 : 0;
+}
+
+/* Owned memory is looked at only as often as the program can afford. */
+static bool pace_may_afford(void) {
+  size_t owned = pace_owned(), before = atomic_load(&pace.owned);
+  if (owned >= 2 * before && owned - before >= pace_nursery_most && pace.back_off == 0) return true;
+  return os_process_clock() >= atomic_load(&pace.not_before);
+}
+
+bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
+  size_t nursery = atomic_load_explicit(&pace.nursery, memory_order_relaxed);
+  size_t collected = pace_new_collected(), owned = pace_new_owned();
+  if (likely(collected + owned < nursery)) return false;
+  if (pace_heap() < pace.settings.initial_heap) return false;
+  if (collected < nursery && (owned < nursery << pace.back_off || !pace_may_afford())) return false;
+  *generation = pace_generation(reason);
+  return true;
+}
+
+void pace_counts(size_t counts[collect_generations]) {
+  counts[0] = pace_new_collected() + pace_new_owned();
+  counts[1] = pace.counts[1];
+  counts[2] = pace.counts[2];
+}
+
+/* Little was reclaimed of what is new: the next is due twice as late. Counts what was found, though it is spared this once. */
+static void pace_back_off(const struct sweep_counts *swept, size_t new) {
+  size_t found = swept->bytes + swept->suspect_bytes;
+  if (found >= new / pace_little_share) pace.back_off = 0;
+  else if (pace.back_off < pace_back_off_most) pace.back_off++;
+}
+
+static void pace_set_pause(uint64_t cost) {
+  unsigned percent = pace.settings.cpu_percent ? pace.settings.cpu_percent : 1;
+  atomic_store(&pace.not_before, os_process_clock() + cost * (100 - percent) / percent);
+}
+
+void pace_collected(const struct collection *facts) {
+  size_t new = pace_new_collected() + pace_new_owned();
+  atomic_store(&pace.handed_out, atomic_load(&heap_handed_out));
+  atomic_store(&pace.owned, pace_owned());
+  if (facts->error) {
+    atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);
+    return;
+  }
+  pace_set_pause(facts->pause_ns + facts->first_pause_ns + (facts->concurrent ? facts->mark_ns : 0));
+  pace.counts[1] = facts->generation == 0 ? pace.counts[1] + 1 : 0;
+  if (facts->generation == 1) pace.counts[2]++;
+  if (facts->generation == 2) pace.counts[2] = 0;
+  if (facts->generation == 2) {
+    pace.promoted_1 = pace.promoted_2 = 0;
+    return; /* the rest when it is swept */
+  }
+  if (pace_owned()) pace_back_off(&facts->swept, new);
+  pace.promoted_2 += facts->swept.promoted_bytes;
+  size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
+  pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
+}
+
+void pace_swept(const struct sweep_counts *counts) {
+  pace.old = counts->survived_bytes;
+  size_t owned = pace_owned();
+  if (owned < atomic_load(&pace.owned)) atomic_store(&pace.owned, owned);
+  pace_choose_nursery();
+}
+
+void pace_fork_child(void) {
+  atomic_store(&pace.not_before, 0);
+  atomic_store(&pace.owned, pace_owned());
+}

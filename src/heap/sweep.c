@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ * Sweeping: sixteen state bytes at a time. Must not know what reachable means, or which thread is stopped.
+ *
+ *   v            sixteen states
+ *   covered      live, not frozen, of an age that the collection looks at
+ *   marked       covered, and of the other colour than sweep_colour
+ *   minor        covered & !marked -> FREE          marked -> colour back, one age older
+ *   full, later  live & age >= 1 & of the other colour -> FREE      (each by compare-exchange)
+ *
+ * Cost: some ten instructions for sixteen slots. */
+#include "config.h"
+
+#include "heap/sweep.h"
+
+#include "base/bits.h"
+#include "heap/cache.h"
+#include "heap/heap.h"
+
+#include <emmintrin.h>
+#include <string.h>
+
+enum { sweep_lanes = 16, sweep_lanes_in_group = block_group / sweep_lanes };
+
+uint8_t sweep_colour;
+uint8_t sweep_policies[kind_count] = {[KIND_SCANNED] = SWEEP_NEVER,
+                                      [KIND_UNCOLLECTABLE] = SWEEP_NEVER,
+                                      [KIND_UNCOLLECTABLE_POINTER_FREE] = SWEEP_NEVER};
+void (*sweep_tell)(struct block *block, uint32_t slot);
+bool sweep_poison;
+
+/* --- sixteen states --- */
+
+/* A large object has one state, and no room behind it. */
+static __m128i sweep_load(const struct block *block, uint32_t at) {
+  if (block->slot_size) return _mm_load_si128((const __m128i *)(block->state + at));
+  return _mm_set_epi8(-128, -128, -128, -128, -128, -128, -128, -128, -128, -128, -128, -128, -128, -128, -128,
+                      (char)block->state[0]);
+}
+
+static void sweep_store(struct block *block, uint32_t at, __m128i v) {
+  if (block->slot_size) _mm_store_si128((__m128i *)(block->state + at), v);
+  else block->state[0] = (uint8_t)_mm_cvtsi128_si32(v);
+}
+
+static __m128i sweep_all(uint8_t byte) { return _mm_set1_epi8((char)byte); }
+
+/* Which of them have (state & mask) == want: all bits of their byte. */
+static __m128i sweep_match(__m128i v, uint8_t mask, uint8_t want) {
+  return _mm_cmpeq_epi8(_mm_and_si128(v, sweep_all(mask)), sweep_all(want));
+}
+
+static __m128i sweep_covered(__m128i v, unsigned generation) {
+  static const uint8_t older[] = {STATE_AGE, STATE_AGE_2, 0};
+  return sweep_match(v, STATE_OWNED | STATE_FROZEN | older[generation], STATE_LIVE);
+}
+
+static __m128i sweep_marked(__m128i v) { return sweep_match(v, STATE_MARK, sweep_colour ^ STATE_MARK); }
+
+static uint32_t sweep_mask(__m128i lanes) { return (uint32_t)_mm_movemask_epi8(lanes); }
+
+#define SWEEP_EACH(at, block, groups)                                                                        \
+  for (uint64_t left_ = (groups); left_; left_ &= left_ - 1)                                                 \
+    for (uint32_t at = (uint32_t)bits_lowest(left_) * block_group, end_ = at + block_group;                 \
+         at < end_ && at < (block)->nslots; at += sweep_lanes)
+
+static uint64_t sweep_all_groups(const struct block *block) {
+  uint32_t groups = (block->nslots + block_group - 1) / block_group;
+  return groups >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << groups) - 1;
+}
+
+uint64_t sweep_groups(const struct block *block, unsigned generation) {
+  return generation == 0 ? block->young : sweep_all_groups(block);
+}
+
+/* --- before and after marking --- */
+
+void sweep_colour_new(struct block *block, bool aged) {
+  const __m128i change = sweep_all((uint8_t)(sweep_colour | (aged ? STATE_AGE_1 : 0)));
+  SWEEP_EACH(at, block, block->young) {
+    __m128i v = sweep_load(block, at), new = sweep_match(v, 0xff, STATE_LIVE);
+    if (sweep_mask(new)) sweep_store(block, at, _mm_or_si128(v, _mm_and_si128(new, change)));
+  }
+  if (!aged) return;
+  if (block->slot_size) cache_forget_young(block);
+  else block->young = 0;
+}
+
+void sweep_question(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts) {
+  SWEEP_EACH(at, block, groups) {
+    __m128i v = sweep_load(block, at), covered = sweep_covered(v, generation), marked = sweep_marked(v);
+    __m128i reached = _mm_and_si128(covered, marked);
+    __m128i first = _mm_and_si128(_mm_andnot_si128(marked, covered), sweep_match(v, STATE_SUSPECT, 0));
+    if (!sweep_mask(covered)) continue;
+    v = _mm_andnot_si128(_mm_and_si128(reached, sweep_all(STATE_SUSPECT)), v);
+    v = _mm_xor_si128(v, _mm_and_si128(first, sweep_all(STATE_SUSPECT | STATE_MARK)));
+    sweep_store(block, at, v);
+    uint32_t found = bits_count(sweep_mask(first));
+    counts->suspects += found;
+    counts->suspect_bytes += found * block_slot_bytes(block);
+  }
+}
+
+void sweep_spared_each(struct block *block, uint64_t groups, unsigned generation,
+                       void (*each)(struct block *block, uint32_t slot, void *arg), void *arg) {
+  SWEEP_EACH(at, block, groups) {
+    __m128i v = sweep_load(block, at), spared = _mm_and_si128(sweep_covered(v, generation), sweep_marked(v));
+    uint32_t slots = sweep_mask(_mm_and_si128(spared, sweep_match(v, STATE_SUSPECT, STATE_SUSPECT)));
+    for (; slots; slots &= slots - 1) each(block, at + (uint32_t)bits_lowest(slots), arg);
+  }
+}
+
+/* --- giving up --- */
+
+static uint8_t sweep_dead_state(void) { return sweep_poison ? STATE_HELD | STATE_AGE_2 : STATE_FREE; }
+
+static void sweep_give_up(struct block *block, uint32_t slot) {
+  if (sweep_tell) sweep_tell(block, slot);
+  if (sweep_poison && block->slot_size && !atomic_load(&block->reprotected))
+    memset((void *)block_slot_address(block, slot), sweep_pattern, block->slot_size);
+}
+
+static void sweep_give_up_each(struct block *block, uint32_t at, uint32_t slots) {
+  if (!sweep_tell && !sweep_poison) return;
+  for (; slots; slots &= slots - 1) sweep_give_up(block, at + (uint32_t)bits_lowest(slots));
+}
+
+/* The owner learns of what became free; a large object is its block. */
+static void sweep_freed(struct block *block, uint32_t slots) {
+  if (slots && block->slot_size && !sweep_poison) cache_freed(block, slots);
+}
+
+uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts, bool *gone) {
+  bool never = sweep_policies[block->kind] == SWEEP_NEVER;
+  uint32_t dead_count = 0, survived = 0, promoted = 0, young = 0;
+  SWEEP_EACH(at, block, groups) {
+    __m128i v = sweep_load(block, at), covered = sweep_covered(v, generation), marked = sweep_marked(v);
+    if (!sweep_mask(covered)) continue;
+    __m128i alive = never ? covered : _mm_and_si128(covered, marked), dead = _mm_andnot_si128(alive, covered);
+    uint32_t was_young = sweep_mask(_mm_and_si128(alive, sweep_match(v, STATE_AGE, 0)));
+    sweep_give_up_each(block, at, sweep_mask(dead));
+    v = _mm_xor_si128(v, _mm_and_si128(_mm_and_si128(alive, marked), sweep_all(STATE_MARK)));
+    v = _mm_add_epi8(v, _mm_and_si128(alive, sweep_all(STATE_AGE_1)));
+    v = _mm_or_si128(_mm_andnot_si128(dead, v), _mm_and_si128(dead, sweep_all(sweep_dead_state())));
+    sweep_store(block, at, v);
+    dead_count += bits_count(sweep_mask(dead));
+    survived += bits_count(sweep_mask(alive));
+    young += bits_count(was_young);
+    promoted += bits_count(sweep_mask(alive) & ~was_young);
+  }
+  size_t size = block_slot_bytes(block);
+  counts->objects += dead_count;
+  counts->bytes += dead_count * size;
+  counts->survived += survived;
+  counts->survived_bytes += survived * size;
+  counts->promoted_bytes += promoted * size;
+  *gone = !block->slot_size && dead_count && !sweep_poison;
+  sweep_freed(block, dead_count);
+  if (block->slot_size) cache_forget_young(block);
+  else block->young = 0;
+  return (uint8_t)((block->young ? REGION_AGE_0 : 0) | (young ? REGION_AGE_1 : 0));
+}
+
+/* New ones are new again, all others as they were. */
+void sweep_forget(struct block *block, uint64_t groups, unsigned generation) {
+  SWEEP_EACH(at, block, groups) {
+    __m128i v = sweep_load(block, at), covered = sweep_covered(v, generation);
+    if (!sweep_mask(covered)) continue;
+    __m128i new = _mm_and_si128(covered, sweep_match(v, STATE_AGE, 0)), old = _mm_andnot_si128(new, covered);
+    v = _mm_xor_si128(v, _mm_and_si128(_mm_and_si128(old, sweep_marked(v)), sweep_all(STATE_MARK)));
+    v = _mm_or_si128(_mm_andnot_si128(new, v), _mm_and_si128(new, sweep_all(STATE_LIVE)));
+    sweep_store(block, at, v);
+  }
+}
+
+/* What is held loses an age each time; without one it is free. */
+void sweep_release_held(struct block *block) {
+  uint32_t freed = 0;
+  SWEEP_EACH(at, block, sweep_all_groups(block)) {
+    __m128i v = sweep_load(block, at), held = sweep_match(v, STATE_OWNED, STATE_HELD);
+    if (!sweep_mask(held)) continue;
+    __m128i last = _mm_and_si128(held, sweep_match(v, STATE_AGE, 0));
+    __m128i later = _mm_andnot_si128(last, held);
+    v = _mm_sub_epi8(v, _mm_and_si128(later, sweep_all(STATE_AGE_1)));
+    sweep_store(block, at, _mm_andnot_si128(last, v));
+    freed += bits_count(sweep_mask(last));
+  }
+  if (!freed) return;
+  if (block->slot_size) cache_freed(block, freed);
+  else block_unmake(block);
+}
+
+/* --- after a full collection --- */
+
+static struct {
+  _Atomic size_t next, end; /* units; [next, end) is to be claimed */
+  _Atomic uint32_t busy;    /* threads that sweep what they claimed */
+  _Atomic uint64_t objects, bytes, survived, survived_bytes, promoted_bytes;
+} sweep;
+
+void sweep_begin(void) {
+  sweep_colour ^= STATE_MARK;
+  sweep.objects = sweep.bytes = sweep.survived = sweep.survived_bytes = sweep.promoted_bytes = 0;
+  atomic_store(&sweep.next, 0);
+  atomic_store(&sweep.end, atomic_load(&region.used));
+}
+
+/* Whether this thread changed it: the program may just have freed it. */
+static bool sweep_change(uint8_t *state, uint8_t from, uint8_t to) {
+  return atomic_compare_exchange_strong((_Atomic uint8_t *)state, &from, to);
+}
+
+static uint32_t sweep_change_each(struct block *block, uint32_t at, uint32_t slots, uint8_t to, bool give_up) {
+  uint32_t changed = 0;
+  for (; slots; slots &= slots - 1) {
+    uint32_t slot = at + (uint32_t)bits_lowest(slots);
+    uint8_t from = atomic_load((_Atomic uint8_t *)&block->state[slot]);
+    if (!state_is_live(from)) continue;
+    if (give_up && (sweep_tell || sweep_poison)) sweep_give_up(block, slot);
+    changed += sweep_change(&block->state[slot], from, give_up ? to : (uint8_t)((from & ~STATE_AGE) | to));
+  }
+  return changed;
+}
+
+static void sweep_large(struct block *block) {
+  heap_lock();
+  if (block->state[0] == STATE_FREE && region_find(block->start) == block) block_unmake(block);
+  heap_unlock();
+}
+
+static void sweep_block(struct block *block) {
+  bool never = sweep_policies[block->kind] == SWEEP_NEVER;
+  uint32_t dead_count = 0, survived = 0, promoted = 0;
+  SWEEP_EACH(at, block, sweep_all_groups(block)) {
+    __m128i v = sweep_load(block, at), live = sweep_match(v, STATE_OWNED | STATE_FROZEN, STATE_LIVE);
+    live = _mm_andnot_si128(sweep_match(v, STATE_AGE, 0), live);
+    if (!sweep_mask(live)) continue;
+    __m128i garbage = never ? _mm_setzero_si128() : _mm_and_si128(live, sweep_marked(v));
+    uint32_t dead = sweep_mask(garbage), alive = sweep_mask(live) & ~dead;
+    uint32_t younger = alive & sweep_mask(sweep_match(v, STATE_AGE, STATE_AGE_1));
+    dead_count += sweep_change_each(block, at, dead, sweep_dead_state(), true);
+    sweep_change_each(block, at, younger, STATE_AGE_2, false);
+    survived += bits_count(alive);
+    promoted += bits_count(younger);
+  }
+  size_t size = block_slot_bytes(block);
+  atomic_fetch_add(&sweep.objects, dead_count);
+  atomic_fetch_add(&sweep.bytes, dead_count * size);
+  atomic_fetch_add(&sweep.survived, survived);
+  atomic_fetch_add(&sweep.survived_bytes, survived * size);
+  atomic_fetch_add(&sweep.promoted_bytes, promoted * size);
+  sweep_freed(block, dead_count);
+  if (!block->slot_size && dead_count && !sweep_poison) sweep_large(block);
+}
+
+static void sweep_units(size_t from, size_t to) {
+  for (size_t unit = from; unit < to; unit++) {
+    struct block *block = atomic_load_explicit(&region.blocks[unit], memory_order_acquire);
+    if (block && (block->start - region.base) >> block_unit_shift == unit) sweep_block(block);
+  }
+}
+
+bool sweep_some(uint32_t units) {
+  size_t end = atomic_load(&sweep.end);
+  if (likely(atomic_load_explicit(&sweep.next, memory_order_relaxed) >= end)) return false;
+  atomic_fetch_add(&sweep.busy, 1);
+  size_t from = atomic_fetch_add(&sweep.next, units);
+  if (from < end) sweep_units(from, from + units < end ? from + units : end);
+  atomic_fetch_sub(&sweep.busy, 1);
+  return from + units < end;
+}
+
+bool sweep_is_done(void) {
+  return atomic_load(&sweep.next) >= atomic_load(&sweep.end) && atomic_load(&sweep.busy) == 0;
+}
+
+void sweep_totals(struct sweep_counts *counts) {
+  *counts = (struct sweep_counts){
+      .objects = sweep.objects,
+      .bytes = sweep.bytes,
+      .survived = sweep.survived,
+      .survived_bytes = sweep.survived_bytes,
+      .promoted_bytes = sweep.promoted_bytes,
+  };
+}
+
+/* Whatever another thread had claimed is swept again: that does no harm. */
+void sweep_fork_child(void) {
+  atomic_store(&sweep.busy, 0);
+  if (atomic_load(&sweep.end)) atomic_store(&sweep.next, 0);
+}

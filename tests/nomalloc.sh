@@ -15,7 +15,7 @@ _Znwm|_ZdlPv|__sprintf_chk|__snprintf_chk|__printf_chk|__fprintf_chk|__vsnprintf
 cat >"$work/allowed" <<'END'
 birth dlsym -- the constructor looks up libc's own functions, once, when malloc works already
 leak_report dlsym -- the constructor, likewise: where exit and its like begin
-leak_report dladdr -- the constructor: where this library lies
+report_out dladdr -- the constructor: where this library lies
 capture dl_iterate_phdr -- the wrapped name, which is ours
 modules dl_iterate_phdr -- outside of malloc: around dlclose, and for a C library without _dl_find_object
 birth fflush -- at the very end, where a leak's exit status replaces the program's, as exit would

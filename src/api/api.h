@@ -51,10 +51,4 @@ void leak_report_fork_child(void);
 /* Searches without reporting (stress). */
 void leak_report_drill(void);
 
-/* Runs the gleaner command over a record that was written to the memory file. 0, or a negative errno value, or the
- * command's exit status. */
-int leak_report_draw(int record, int out);
-/* Where misuse and leak reports go. */
-int leak_report_stderr(void);
-
 #endif

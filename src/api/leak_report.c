@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/record_out.h"
+#include "api/report_out.h"
 #include "base/bits.h"
 #include "base/lock.h"
 #include "base/print.h"
@@ -19,12 +20,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { tally_kinds = leak_kinds * 2 }; /* kind, and whether a cycle */
@@ -44,46 +42,7 @@ enum { report_status_lost = 3 };
 
 static _Atomic bool report_done;
 static bool report_suppressed;          /* all that the last report found lost */
-static int report_stderr = -1;          /* a copy of the standard error the program began with */
-static struct stat report_stderr_file;  /* what it is, to see whether the copy is still ours */
 static uintptr_t report_ends[4];        /* functions that end the program: what lies deeper is dead */
-static char report_tool[4096];
-
-static bool report_same_file(int fd) {
-  struct stat now;
-  return fd >= 0 && fstat(fd, &now) == 0 && now.st_dev == report_stderr_file.st_dev &&
-         now.st_ino == report_stderr_file.st_ino;
-}
-
-int leak_report_stderr(void) { return report_same_file(report_stderr) ? report_stderr : STDERR_FILENO; }
-
-/* A descriptor so high that no program stumbles over it. */
-static void report_keep_stderr(void) {
-  struct rlimit limit;
-  if (fstat(STDERR_FILENO, &report_stderr_file) != 0) return;
-  int least = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1024 ? (int)limit.rlim_cur - 2 : 1000;
-  report_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, least < 3 ? 3 : least);
-}
-
-/* Beside the preloaded library (a build tree), or where it was installed. */
-static void report_find_tool(void) {
-  Dl_info info;
-  if (birth_options.tool) {
-    print_buffer(report_tool, sizeof report_tool, "%s", birth_options.tool);
-    return;
-  }
-  if (dladdr((void *)(uintptr_t)report_find_tool, &info) && info.dli_fname) {
-    const char *slash = strrchr(info.dli_fname, '/');
-    size_t length = slash ? (size_t)(slash - info.dli_fname) : 0;
-    if (slash && length + sizeof "/gleaner" < sizeof report_tool) {
-      memcpy(report_tool, info.dli_fname, length);
-      memcpy(report_tool + length, "/gleaner", sizeof "/gleaner");
-      struct stat file;
-      if (stat(report_tool, &file) == 0 && S_ISREG(file.st_mode) && access(report_tool, X_OK) == 0) return;
-    }
-  }
-  print_buffer(report_tool, sizeof report_tool, "%s", BINDIR "/gleaner");
-}
 
 /* A fatal signal: report, then let it be fatal. */
 static void report_signal(int signal_number) {
@@ -108,8 +67,7 @@ static void report_quick_exit(void) {
 
 void leak_report_init(void) {
   world_init();
-  report_find_tool();
-  if (!birth_options.report) report_keep_stderr();
+  report_out_init();
   report_ends[0] = (uintptr_t)dlsym(RTLD_NEXT, "exit");
   report_ends[1] = (uintptr_t)dlsym(RTLD_NEXT, "quick_exit");
   report_ends[2] = (uintptr_t)dlsym(RTLD_DEFAULT, "_exit");
@@ -162,7 +120,7 @@ static bool report_write_record(int fd, const struct tally_table *table, const s
 static void report_plain(int fd, const struct tally_table *table, const char *why) {
   struct printer out;
   print_open(&out, fd);
-  print(&out, "gleaner: %s: %s; names are missing below\n", report_tool, why);
+  print(&out, "gleaner: %s: %s; names are missing below\n", report_out_tool(), why);
   static const char *const kinds[] = {"definitely lost", "indirectly lost", "still reachable"};
   for (int k = 0; k < tally_kinds; k++)
     for (uint32_t site = 0; table->sites && site < table->size && site <= site_count(); site++) {
@@ -183,43 +141,6 @@ static void report_plain(int fd, const struct tally_table *table, const char *wh
   print_flush(&out);
 }
 
-/* The destination; the standard error when the file cannot be written, which is said. */
-static int report_open(bool *close_it) {
-  *close_it = false;
-  if (!birth_options.report) return leak_report_stderr();
-  char path[4096], *to = path;
-  for (const char *from = birth_options.report; *from && to < path + sizeof path - 24; from++) {
-    if (from[0] == '%' && from[1] == 'p') to += print_buffer(to, 24, "%d", (int)getpid()), from++;
-    else *to++ = *from;
-  }
-  *to = '\0';
-  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd >= 0) {
-    *close_it = true;
-    return fd;
-  }
-  print_fd(STDERR_FILENO, "gleaner: cannot write the report to '%s': %s; it follows here\n", path, strerrordesc_np(errno));
-  return STDERR_FILENO;
-}
-
-int leak_report_draw(int record, int out) {
-  char suppressions[4200];
-  char *argv[8] = {report_tool, "--draw-record"};
-  char *environment[] = {"LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin", NULL};
-  int n = 2;
-  if (birth_options.format == FORMAT_JSON) argv[n++] = "--format=json";
-  if (birth_options.show_reachable) argv[n++] = "--show-reachable";
-  if (birth_options.verbose) argv[n++] = "--verbose";
-  if (birth_options.suppressions) {
-    print_buffer(suppressions, sizeof suppressions, "--suppressions=%s", birth_options.suppressions);
-    argv[n++] = suppressions;
-  }
-  argv[n++] = "--error-exitcode=3"; /* report_status_lost */
-  argv[n] = NULL;
-  lseek(record, 0, SEEK_SET);
-  return os_process_run(report_tool, argv, environment, record, out, leak_report_stderr());
-}
-
 static bool report_wanted(const struct tally_table *table) {
   return birth_options.report || birth_options.verbose || table->total[LEAK_DEFINITE].count ||
          table->total[LEAK_INDIRECT].count || (birth_options.show_reachable && table->total[LEAK_REACHABLE].count);
@@ -227,11 +148,11 @@ static bool report_wanted(const struct tally_table *table) {
 
 static void report_deliver(const struct tally_table *table, const struct leaks_summary *summary) {
   bool close_it;
-  int out = report_open(&close_it);
+  int out = report_out_open(&close_it);
   int record = os_process_memory_file();
   int result = record;
   if (record >= 0) {
-    result = report_write_record(record, table, summary) ? leak_report_draw(record, out) : -ENOSPC;
+    result = report_write_record(record, table, summary) ? report_out_draw(record, out) : -ENOSPC;
     close(record);
   }
   report_suppressed = result == 0;
@@ -280,7 +201,7 @@ long leak_report(bool again) {
   table.total[LEAK_REACHABLE] = (struct tally){summary.reachable, summary.reachable_bytes};
   long lost = error ? -1 : (long)(table.total[LEAK_DEFINITE].count + table.total[LEAK_INDIRECT].count);
   if (error && birth_options.verbose)
-    print_fd(leak_report_stderr(), "gleaner: nothing was searched: %s\n", strerrordesc_np(error));
+    print_fd(report_out_stderr(), "gleaner: nothing was searched: %s\n", strerrordesc_np(error));
   if (!error && report_wanted(&table)) report_deliver(&table, &summary);
   if (table.sites) os_memory_unmap(table.sites, table_bytes);
   errno = error;

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/record_out.h"
+#include "api/report_out.h"
 #include "base/print.h"
 #include "heap/block.h"
 #include "os/process.h"
@@ -64,7 +65,7 @@ static bool misuse_draw(const struct misuse_finding *found, const char *title, u
     print(&out.printer, "message %s\n", found->line);
     misuse_stack(&out, title, site);
     misuse_stack(&out, "allocated_by", found->allocated_by);
-    drawn = record_end(&out) && leak_report_draw(record, leak_report_stderr()) == 0;
+    drawn = record_end(&out) && report_out_draw(record, report_out_stderr()) == 0;
   }
   close(record);
   return drawn;
@@ -77,7 +78,7 @@ void misuse_pointer(enum misuse_call call, void *p, const struct site_start *sta
   misuse_examine(&found, call, (uintptr_t)p);
   uint32_t site = birth_records() ? site_capture(start) : 0;
   if (!birth_records() || !misuse_draw(&found, titles[call], site))
-    print_fd(leak_report_stderr(), "gleaner: %s\n", found.line);
+    print_fd(report_out_stderr(), "gleaner: %s\n", found.line);
   if (birth_options.misuse == MISUSE_ABORT) abort();
   errno = saved;
 }

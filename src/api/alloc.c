@@ -57,13 +57,16 @@ static void alloc_note(void *p, size_t size, uint32_t site) {
   if (note) *note = (struct note){.site = site, .size = (uint32_t)size};
 }
 
+/* See region.extra. */
+static size_t alloc_extra(enum kind kind) { return kind == KIND_SCANNED ? region.extra : 1; }
+
 static void *alloc_memory(const struct alloc_request *request, bool *zero) {
   unsigned class = size_class_count;
-  if (request->size <= size_class_most && request->align <= size_class_most)
-    class = size_class_aligned(request->size, request->align);
+  size_t size = request->size + alloc_extra(request->kind);
+  if (size <= size_class_most && request->align <= size_class_most) class = size_class_aligned(size, request->align);
   *zero = false;
   if (class < size_class_count) return alloc_slot(class, request->kind);
-  return large_alloc(request->size ? request->size : 1, request->align, request->kind, zero);
+  return large_alloc(size ? size : 1, request->align, request->kind, zero);
 }
 
 void *alloc(const struct alloc_request *request, const struct site_start *start) {
@@ -83,7 +86,7 @@ void *alloc(const struct alloc_request *request, const struct site_start *start)
     errno = ENOMEM;
     return NULL;
   }
-  if (birth_records() || request->size > size_class_most) alloc_note(p, request->size, site);
+  if (birth_records() || request->size + alloc_extra(request->kind) > size_class_most) alloc_note(p, request->size, site);
   if (request->zero && !zero) memset(p, 0, request->size);
   errno = saved;
   return p;
@@ -144,13 +147,14 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
   }
   int saved = errno;
   uint32_t site = birth_records() ? site_capture(start) : 0;
-  if (alloc_fits(block, size) && !birth_options.stress) {
+  size_t full = size + alloc_extra((enum kind)block->kind);
+  if (alloc_fits(block, full) && !birth_options.stress) {
     if (birth_records() || !block->slot_size) alloc_note(old, size, site);
     errno = saved;
     return old;
   }
-  if (!block->slot_size && size > size_class_most) {
-    void *p = large_resize(block, size);
+  if (!block->slot_size && full > size_class_most) {
+    void *p = large_resize(block, full);
     if (p) alloc_note(p, size, site);
     errno = p ? saved : ENOMEM;
     return p;
@@ -175,7 +179,8 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
  * the fast path is not to be taken, or more is wrong. */
 static void *alloc_refilled(size_t size) {
   struct cache *cache = cache_fast;
-  if (cache == &cache_none || size > size_class_most) return NULL;
+  if (cache == &cache_none || size > size_class_most - 1) return NULL;
+  size += region.extra;
   struct bin *bin = &cache->bins[KIND_SCANNED][size_class_of(size)];
   if (bin->free != 0) return NULL;
   collector_poll();

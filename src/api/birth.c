@@ -98,6 +98,7 @@ static bool birth_begin(void) {
   bool sites = birth_options.mode == MODE_COLLECT && (birth_options.sites || birth_options.poison);
   birth_recording = birth_options.mode == MODE_LEAKS || sites;
   bool good = heap_init(birth_recording) == 0;
+  region.extra = birth_options.mode == MODE_COLLECT;
   if (birth_options.mode == MODE_LEAKS) region.live_mask = 0xff; /* see alloc_live_slow */
   if (good && birth_recording) site_init((unsigned)birth_options.max_frames);
   birth_pid = getpid();

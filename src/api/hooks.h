@@ -15,7 +15,8 @@
 
 /* A slot for size bytes from this thread's free word, or NULL: then the slow path. Some 15 instructions. */
 static inline void *hook_try_malloc(size_t size) {
-  if (unlikely(size > size_class_most)) return NULL;
+  if (unlikely(size > size_class_most - 1)) return NULL;
+  size += region.extra;
   return cache_take(&cache_fast->bins[KIND_SCANNED][size_class_of(size)]);
 }
 

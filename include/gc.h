@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * Gleaner's part of the libgc interface: names, types and meaning are libgc's (its gc.h), as far as they are
- * declared here. Link with -lgc; in a program that runs with libgleaner.so preloaded the same heap serves
- * malloc, too.
+ * Gleaner's part of the libgc interface: names, types and meaning are libgc's (8.2, its gc.h), as far as they are
+ * declared here. Where Gleaner differs, it says so. Link with -lgc; in a program that runs with libgleaner.so preloaded
+ * the same heap serves malloc, too.
  *
- * Rules for all: any thread may call at any time, no preparation is needed, and a forked child may go on
- * calling. None of them may be called from a signal handler. Memory is given back by GC_free only: nothing is
- * reclaimed by itself. */
+ * What is allocated here is collected: an object is reclaimed once no pointer to it, or into it, is left in any root or
+ * in any object that is reachable. Roots are the registers and stacks of all threads (they need not be registered), their
+ * thread-local storage, the data of the program and of its libraries, and what GC_add_roots adds; in a program that runs
+ * with libgleaner.so preloaded all memory that it can write, malloc'ed objects too. In a program that is merely linked
+ * with -lgc, memory of malloc and of mmap is not looked into, as under libgc. In mode=leaks nothing is collected: what is
+ * allocated here and lost is reported as leaks are.
+ *
+ * Rules for all: any thread may call at any time, and no preparation is needed: the collector begins with the first
+ * allocation. A forked child may go on calling. None of them may be called from a signal handler. Sizes are bytes.
+ * GLEANER_OPTIONS is read by linked programs as well; see gleaner(1). */
 #ifndef GC_H
 #define GC_H
 
@@ -15,24 +22,63 @@
 extern "C" {
 #endif
 
-/* size bytes, zeroed, aligned for any type (16 bytes from a size of 16 on), searched for pointers by a leak
- * search. The memory is distinct for each call, also for size 0. Returns NULL, with errno ENOMEM, when there
- * is no memory. */
+typedef unsigned long GC_word;
+typedef long GC_signed_word;
+
+#define GC_CALLBACK
+
+/* --- Allocation. All return NULL, with errno ENOMEM, when there is no memory: see GC_set_oom_fn. --- */
+
+/* size bytes, zeroed, aligned for any type (16 bytes from a size of 16 on), searched for pointers. The memory is
+ * distinct for each call, also for size 0. */
 void *GC_malloc(size_t size) __attribute__((malloc, alloc_size(1)));
 
 /* The same for memory that never holds pointers: not zeroed, and never searched for them. */
 void *GC_malloc_atomic(size_t size) __attribute__((malloc, alloc_size(1)));
 
-/* Makes the object at old size bytes long, moving it where it must; its contents up to the smaller of both
- * sizes stay, and memory without pointers stays so. old NULL: as GC_malloc. size 0: as GC_free, and returns
- * NULL. On failure it returns NULL with errno ENOMEM, and old is as it was. old must be what an allocation
- * returned, or it is reported as a misuse. */
+/* As GC_malloc, but a root: never reclaimed, and searched for pointers even if nothing leads to it. GC_free gives it
+ * back. */
+void *GC_malloc_uncollectable(size_t size) __attribute__((malloc, alloc_size(1)));
+
+/* As GC_malloc_atomic, but never reclaimed. */
+void *GC_malloc_atomic_uncollectable(size_t size) __attribute__((malloc, alloc_size(1)));
+
+/* Makes the object at old size bytes long, moving it where it must; its contents up to the smaller of both sizes stay,
+ * what is added is zeroed (but for objects that never hold pointers), and the object is of the same kind afterwards. old
+ * NULL: as GC_malloc. size 0: as GC_free, and returns NULL. On failure it returns NULL with errno ENOMEM, and old is as
+ * it was. old must be what an allocation returned, or it is reported as a misuse. */
 void *GC_realloc(void *old, size_t size) __attribute__((alloc_size(2)));
 
-/* Gives the object back. NULL is allowed. Anything else that is not a live object's beginning (freed before,
- * an interior pointer, any other word) is reported as a misuse, after which the program aborts or goes on, as
- * the option misuse says. Keeps errno. */
+/* Gives the object back, at once. NULL is allowed. Anything else that is not a live object's beginning (freed before, an
+ * interior pointer, any other word) is reported as a misuse, after which the program aborts or goes on, as the option
+ * misuse says. Keeps errno. */
 void GC_free(void *object);
+
+/* A copy of the text, at most size bytes of it, in memory without pointers. GC_strdup(NULL) is NULL. */
+char *GC_strdup(const char *text) __attribute__((malloc));
+char *GC_strndup(const char *text, size_t size) __attribute__((malloc, nonnull(1)));
+
+#define GC_MALLOC(size) GC_malloc(size)
+#define GC_MALLOC_ATOMIC(size) GC_malloc_atomic(size)
+#define GC_MALLOC_UNCOLLECTABLE(size) GC_malloc_uncollectable(size)
+#define GC_MALLOC_ATOMIC_UNCOLLECTABLE(size) GC_malloc_atomic_uncollectable(size)
+#define GC_REALLOC(old, size) GC_realloc(old, size)
+#define GC_FREE(object) GC_free(object)
+#define GC_STRDUP(text) GC_strdup(text)
+#define GC_STRNDUP(text, size) GC_strndup(text, size)
+#define GC_NEW(type) ((type *)GC_malloc(sizeof(type)))
+#define GC_NEW_ATOMIC(type) ((type *)GC_malloc_atomic(sizeof(type)))
+#define GC_NEW_UNCOLLECTABLE(type) ((type *)GC_malloc_uncollectable(sizeof(type)))
+
+/* Called when memory is refused, or the largest heap is reached, and a last full collection has not helped: with the size
+ * that was asked for, by the thread that asked, with no lock held. What it returns is returned by the allocation: NULL, or
+ * an object that was allocated before. It may allocate, end the program, or leave by longjmp. By default it returns NULL.
+ * It is not called for malloc. The function must not be NULL. */
+typedef void *(GC_CALLBACK *GC_oom_func)(size_t size);
+void GC_set_oom_fn(GC_oom_func function) __attribute__((nonnull(1)));
+GC_oom_func GC_get_oom_fn(void);
+
+/* --- Objects --- */
 
 /* The beginning of the object that p points to or into; NULL when it points into none. One past the end is
  * outside. */
@@ -42,13 +88,124 @@ void *GC_base(void *p);
  * begins there. */
 size_t GC_size(const void *object);
 
-/* The bytes of the heap that are in use by blocks, for objects and for their free room; what was given back
- * to the kernel is not counted. */
+/* Not 0 when p points into the heap, wherever, also into what was freed. With libgleaner.so preloaded the heap holds
+ * malloc'ed memory, too. */
+int GC_is_heap_ptr(const void *p);
+
+/* --- Collecting --- */
+
+/* Readies the collector, as the first allocation does. May be called again and again. */
+void GC_init(void);
+#define GC_INIT() GC_init()
+
+/* Collects all generations now, and has swept when it returns. Nothing happens while collections are disabled, or in mode
+ * leaks, or when it is called by a callback of a collection. Stops all other threads meanwhile. */
+void GC_gcollect(void);
+
+/* Until GC_enable was called as often as GC_disable, nothing is collected but by GC_collect of gc_ext.h. The heap then
+ * grows as it must; if memory runs out, allocations fail. GC_enable without a GC_disable before it does nothing. */
+void GC_disable(void);
+void GC_enable(void);
+int GC_is_disabled(void); /* not 0 while it is */
+
+/* --- Sizes and counts. Cheap unless said otherwise; each is right for itself, taken together they need not agree. --- */
+
+/* The bytes of the heap: blocks with their objects and their free room, and free memory that was not given back to the
+ * kernel yet. */
 size_t GC_get_heap_size(void);
 
-/* The sum of the sizes asked for through the functions above since the program began; it never shrinks, and
- * wraps around. */
+/* A lower bound of how much of the heap is free. Looks at each block of 64 KiB. */
+size_t GC_get_free_bytes(void);
+
+/* The bytes handed out to threads since the last collection began, or the program. What a thread was handed for the next
+ * objects of a size counts at once. */
+size_t GC_get_bytes_since_gc(void);
+
+/* The bytes of all objects ever allocated through the functions above, each rounded up to what GC_size tells. Never
+ * shrinks as seen by one thread, and wraps around; other threads' allocations appear up to 64 KiB late. */
 size_t GC_get_total_bytes(void);
+
+/* How many collections were begun, of all generations. A forked child goes on counting. */
+GC_word GC_get_gc_no(void);
+
+/* From now on the heap has at most so many bytes, beyond which memory is refused after a last full collection; 0 is no
+ * limit. What is larger already stays. */
+void GC_set_max_heap_size(GC_word bytes);
+
+/* Makes sure that the heap can grow by so many bytes, and lets it grow by them before the next collection that comes by
+ * itself. 1, or 0 when memory is refused or the largest heap is exceeded. */
+int GC_expand_hp(size_t bytes);
+
+/* --- Roots: ranges of memory that are searched for pointers --- */
+
+/* From lo on, below hi; incomplete words at the ends are left out. A range may be added more than once, and must be
+ * readable as long as it is a root. When there is no memory to note it, nothing is collected from then on. */
+void GC_add_roots(void *lo, void *hi);
+
+/* What was added inside [lo, hi) is no root any more; nor are data segments that lie inside. */
+void GC_remove_roots(void *lo, void *hi);
+
+/* Nothing is a root but stacks, registers, thread-local storage, and what is added from now on. Nothing changes in a
+ * program that runs with libgleaner.so preloaded, where all memory is searched. */
+void GC_clear_roots(void);
+
+/* The range holds no pointers to objects, and is not searched. */
+void GC_exclude_static_roots(void *lo, void *hi);
+
+/* --- Threads. All are found and searched, however they were made, and none needs to be registered: these calls exist
+ * for programs that were written for libgc, and merely note what they are told. --- */
+
+#define GC_SUCCESS 0
+#define GC_DUPLICATE 1
+#define GC_NO_THREADS 2
+#define GC_UNIMPLEMENTED 3
+#define GC_NOT_FOUND 4
+
+struct GC_stack_base {
+  void *mem_base; /* the cold end of the stack: all its frames lie below */
+};
+
+/* The stack that this thread began with. Returns GC_SUCCESS. */
+int GC_get_stack_base(struct GC_stack_base *base) __attribute__((nonnull(1)));
+
+void GC_allow_register_threads(void);
+
+/* GC_SUCCESS; GC_DUPLICATE when this thread was registered before, which the main thread always is. */
+int GC_register_my_thread(const struct GC_stack_base *base) __attribute__((nonnull(1)));
+
+/* GC_SUCCESS; GC_NOT_FOUND when this thread is not registered. */
+int GC_unregister_my_thread(void);
+int GC_thread_is_registered(void); /* not 0 when it is */
+
+/* --- Being told of collections. gc_ext.h has callbacks with figures. --- */
+
+/* Called before each collection, by the thread that collects, with no lock held and the program running. It may allocate,
+ * which collects nothing meanwhile. NULL: nobody is called. */
+typedef void (GC_CALLBACK *GC_start_callback_proc)(void);
+void GC_set_start_callback(GC_start_callback_proc function);
+GC_start_callback_proc GC_get_start_callback(void);
+
+typedef enum {
+  GC_EVENT_START,
+  GC_EVENT_MARK_START,
+  GC_EVENT_MARK_END,
+  GC_EVENT_RECLAIM_START,
+  GC_EVENT_RECLAIM_END,
+  GC_EVENT_END,
+  GC_EVENT_PRE_STOP_WORLD,
+  GC_EVENT_POST_STOP_WORLD,
+  GC_EVENT_PRE_START_WORLD,
+  GC_EVENT_POST_START_WORLD,
+  GC_EVENT_THREAD_SUSPENDED,
+  GC_EVENT_THREAD_UNSUSPENDED
+} GC_EventType;
+
+/* Called as above with GC_EVENT_START before each collection and with GC_EVENT_END after it. The others name what
+ * happens while the program stands still, when no code of the program can run: unlike libgc, Gleaner never calls with
+ * them. */
+typedef void (GC_CALLBACK *GC_on_collection_event_proc)(GC_EventType event);
+void GC_set_on_collection_event(GC_on_collection_event_proc function);
+GC_on_collection_event_proc GC_get_on_collection_event(void);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * What Gleaner has beyond libgc. */
+ * What Gleaner has beyond libgc.
+ *
+ * The rules of gc.h hold here as well. There are three generations: an object is born into generation 0, and moves on by
+ * one with each collection that it survives. A collection of a generation looks at it and at the younger ones. */
 #ifndef GC_EXT_H
 #define GC_EXT_H
 
 #include "gc.h"
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+enum { GC_GENERATIONS = 3 };
+
+/* --- Leaks --- */
 
 /* Searches for leaks now, and writes the report as at the end of the program: to the same place, in the same
  * format, and nothing when nothing was lost. May be called again and again; each search starts afresh and
@@ -18,6 +27,104 @@ extern "C" {
  * search met. Stops all other threads meanwhile. What only the caller's own registers and dead stack point to
  * may count as reachable, as in any conservative search. Not to be called from a signal handler. */
 long GC_leak_check(void);
+
+/* --- Collecting. What Python's gc module has, under its names. --- */
+
+/* What is known of one collection. Times are nanoseconds, sizes bytes. */
+struct GC_collection {
+  unsigned long number;   /* from 1 */
+  int generation;         /* 0 to 2 */
+  int error;              /* 0, or the errno value of why nothing was reclaimed: EAGAIN, a thread could not be stopped */
+  const char *reason;     /* why it ran: "asked", "young", "old", "memory" or "stress" */
+  int concurrent;         /* not 0: it marked while the program ran, between two pauses */
+  unsigned threads;       /* of the program, the calling one included */
+  unsigned markers;       /* threads that marked */
+  size_t collected;       /* objects reclaimed */
+  size_t collected_bytes;
+  size_t live_before, live_after; /* bytes in live objects, as far as is known; by the sweep live_after shrinks further */
+  size_t pages_scanned, pages_skipped; /* of older objects, for pointers to younger ones; skipped: not written to since */
+  uint64_t duration;      /* from its beginning to its end */
+  uint64_t pause;         /* that the program stood still: the longer of two */
+  uint64_t stop, roots, old, mark, weak, sweep; /* what the time went into */
+};
+
+/* Collects the generation and the younger ones now, also while collections are disabled, and has swept when it returns.
+ * collection may be NULL. Stops all other threads meanwhile.
+ *
+ * Returns the number of objects that were reclaimed, as Python's gc.collect does, or -1 with errno: EINVAL, there is no
+ * such generation; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection, or another thread is at it; EAGAIN, a
+ * thread could not be stopped; ENOMEM, or what else was met, when nothing could be reclaimed.
+ *
+ * Memory of malloc, in mode collect, is reclaimed by the second collection that finds it unreachable. */
+long GC_collect(int generation, struct GC_collection *collection);
+
+/* How much each generation collects of its own accord (gc.get_threshold, gc.set_threshold): the bytes after which
+ * generation 0 is collected (0: as is best), the collections of generation 0 after which 1 is, and of 1 after which 2 is.
+ * A threshold of 0 collections leaves that one as it is. */
+void GC_get_threshold(size_t threshold[GC_GENERATIONS]);
+void GC_set_threshold(const size_t threshold[GC_GENERATIONS]);
+
+/* How far each has come (gc.get_count): bytes since the last collection, collections of 0 since one of 1, of 1 since one
+ * of 2. */
+void GC_get_count(size_t count[GC_GENERATIONS]);
+
+/* All that was collected of one generation (gc.get_stats). A forked child starts from zero. */
+struct GC_generation_stats {
+  unsigned long collections;   /* that were done */
+  unsigned long given_up;      /* that reclaimed nothing, because something stood in the way */
+  uint64_t collected;          /* objects */
+  uint64_t uncollectable;      /* as in Python; always 0 */
+  uint64_t collected_bytes;
+  uint64_t time;               /* nanoseconds, of all collections together */
+  uint64_t pause;              /* that the program stood still, together */
+  uint64_t pause_50, pause_99, pause_max; /* half of all pauses, 99 of 100, and all were this short; the first two within
+                                             a sixteenth */
+};
+/* 0, or -1 with errno EINVAL when there is no such generation. */
+int GC_get_stats(int generation, struct GC_generation_stats *stats);
+
+/* Takes all objects that exist now out of all collections, until GC_unfreeze puts them back into the oldest generation
+ * (gc.freeze, gc.unfreeze): before a fork, say, or after a start-up whose data stays. They may still be freed, and what
+ * they point to stays. Stops all other threads meanwhile. 0, or -1 with errno as GC_collect. */
+int GC_freeze(void);
+int GC_unfreeze(void);
+/* The objects that are frozen and were not freed (gc.get_freeze_count). Looks at the whole heap's states. */
+size_t GC_get_freeze_count(void);
+
+/* The bytes in objects that are not freed and were not reclaimed, malloc'ed ones too where the heap serves malloc. Looks at
+ * the whole heap's states. */
+size_t GC_get_live_bytes(void);
+
+/* What GC_set_max_heap_size or the option max-heap has set; 0 is no limit. */
+size_t GC_get_max_heap_size(void);
+
+/* How old memory that was written is found: "uffd", "soft-dirty" or "scan"; why, if it is not NULL, is set to one
+ * sentence on why that was chosen. "none" before the first collection. */
+const char *GC_get_write_tracking(const char **why);
+
+/* --- Callbacks (gc.callbacks) --- */
+
+enum GC_phase {
+  GC_PHASE_START, /* before a collection: number, generation and reason are set */
+  GC_PHASE_STOP,  /* after it: all is set. Of generation 2, collected counts follow with GC_PHASE_SWEPT */
+  GC_PHASE_SWEPT, /* what the last collection of generation 2 left to be swept while the program went on, has been: number,
+                     generation, collected, collected_bytes and live_after are set */
+};
+
+struct GC_event {
+  enum GC_phase phase;
+  struct GC_collection collection;
+};
+
+/* From now on the function is called with arg before and after each collection, in the order in which they were added, by the
+ * thread that collects, with no lock held and the program running. It may allocate and free, which collects nothing
+ * meanwhile; it must not leave by longjmp. event is gone when it returns. arg is a root. The same function may be added
+ * with several args. 0, or -1 with errno: ENOMEM when there are too many (some 250), EINVAL when function is NULL. */
+int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), void *arg);
+
+/* 0, or -1 with errno ENOENT when it was not added with this arg. Also from a callback. Another thread may be in the function
+ * still when this returns. */
+int GC_remove_callback(void (*function)(const struct GC_event *event, void *arg), void *arg);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,7 @@ enum lock_rank {
   LOCK_UNWIND,  /* learning a frame rule from libunwind */
   LOCK_MODULES, /* the table of modules seen */
   LOCK_ARENA,   /* metadata memory */
+  LOCK_EVENTS,  /* the list of the program's callbacks */
 };
 
 struct lock {

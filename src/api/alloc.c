@@ -177,14 +177,15 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
 
 /* The free word is empty, which is all that is wrong: every tenth call or so where objects die in random order. NULL where
  * the fast path is not to be taken, or more is wrong. */
-static void *alloc_refilled(size_t size) {
+void *alloc_refilled(size_t size, enum kind kind) {
   struct cache *cache = cache_fast;
   if (cache == &cache_none || size > size_class_most - 1) return NULL;
-  size += region.extra;
-  struct bin *bin = &cache->bins[KIND_SCANNED][size_class_of(size)];
+  size += alloc_extra(kind);
+  struct bin *bin = &cache->bins[kind][size_class_of(size)];
   if (bin->free != 0) return NULL;
   collector_poll();
-  return cache_refill(cache, bin) ? cache_take(bin) : NULL;
+  void *p = cache_take(bin); /* a callback of the collection may have come here before */
+  return !p && cache_refill(cache, bin) ? cache_take(bin) : p;
 }
 
 static HOOK void *hook_malloc_slow(size_t size) {
@@ -194,7 +195,7 @@ static HOOK void *hook_malloc_slow(size_t size) {
 
 /* A tail call, so that the caller is still the program; else there is one frame more to see. */
 HOOK void *hook_malloc(size_t size) {
-  void *p = alloc_refilled(size);
+  void *p = alloc_refilled(size, KIND_SCANNED);
   return likely(p) ? p : hook_malloc_slow(size);
 }
 

@@ -14,6 +14,8 @@ struct alloc_request {
 
 /* The object, or NULL with errno ENOMEM. start: the caller, recorded where allocations are. */
 void *alloc(const struct alloc_request *request, const struct site_start *start);
+/* When all that is wrong is that the free word is empty: some slot for the size, not zeroed; else NULL. */
+void *alloc_refilled(size_t size, enum kind kind);
 void *alloc_resize(void *old, size_t size, const struct site_start *start);
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start);
 

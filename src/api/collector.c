@@ -23,6 +23,7 @@ static _Atomic int collector_arming; /* 0, or 1 while one thread arms, 2 afterwa
 static _Atomic int collector_refused; /* why it cannot be armed */
 static _Atomic int collector_disabled;
 static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
+static _Atomic bool collector_busy; /* a thread collects, or tells of it: before and after come in pairs */
 static THREAD_LOCAL bool collector_inside; /* in a callback of a collection, or about to begin one */
 
 /* --- arming --- */
@@ -105,10 +106,12 @@ static struct collect_request collector_request(unsigned generation, enum collec
 
 static void collector_tell_swept(void) {
   struct sweep_counts counts;
-  if (!collect_swept(&counts)) return;
+  if (collector_inside || !collect_swept(&counts)) return;
+  collector_inside = true;
   pace_swept(&counts);
   gc_events_swept(&counts);
   heap_purge(false);
+  collector_inside = false;
 }
 
 static void collector_tell(const struct collection *facts) {
@@ -119,7 +122,8 @@ static void collector_tell(const struct collection *facts) {
 
 /* False: another thread is at it, or this one in a callback. */
 static bool collector_once(struct collect_request *request, struct collection *facts) {
-  if (collector_inside) return false;
+  bool busy = false;
+  if (collector_inside || !atomic_compare_exchange_strong(&collector_busy, &busy, true)) return false;
   int saved = errno;
   collector_inside = true;
   struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
@@ -127,6 +131,7 @@ static bool collector_once(struct collect_request *request, struct collection *f
   bool done = collector_collect(request, facts, collect);
   if (done) collector_tell(facts);
   collector_inside = false;
+  atomic_store(&collector_busy, false);
   errno = saved;
   return done;
 }
@@ -185,6 +190,29 @@ bool collector_make_room(size_t bytes) {
 
 /* --- control --- */
 
+static bool collector_act_freeze(const struct collect_request *request, struct collection *facts) {
+  facts->error = collect_freeze(request);
+  return true;
+}
+
+static bool collector_act_unfreeze(const struct collect_request *request, struct collection *facts) {
+  facts->error = collect_unfreeze(request);
+  return true;
+}
+
+int collector_freeze(bool freeze) {
+  struct collection facts;
+  int error = collector_arm();
+  if (error) return error;
+  if (collector_inside) return EBUSY;
+  struct collect_request request = collector_request(2, COLLECT_ASKED);
+  collector_sweep_all();
+  collector_inside = true; /* a handler that interrupts this must not collect */
+  collector_collect(&request, &facts, freeze ? collector_act_freeze : collector_act_unfreeze);
+  collector_inside = false;
+  return facts.error;
+}
+
 void collector_disable(void) { atomic_fetch_add(&collector_disabled, 1); }
 
 bool collector_enable(void) {
@@ -198,6 +226,7 @@ bool collector_is_disabled(void) { return atomic_load(&collector_disabled) > 0; 
 
 void collector_fork_child(void) {
   if (atomic_load(&collector_arming) == 1) atomic_store(&collector_arming, 0); /* who was at it is gone */
+  if (!collector_inside) atomic_store(&collector_busy, false);
   if (!collector_is_armed) return;
   collect_fork_child();
   remember_fork_child();

@@ -31,6 +31,9 @@ void collector_disable(void);
 bool collector_enable(void); /* true: enabled again */
 bool collector_is_disabled(void);
 
+/* Takes all that is alive out of all collections, or puts it back. 0 or an errno value: EBUSY in a callback of a collection. */
+int collector_freeze(bool freeze);
+
 /* Memory was refused, or the limit is reached, for so many bytes: collects everything; true when another try is worth it. */
 bool collector_make_room(size_t bytes);
 

@@ -8,6 +8,8 @@
 #define GLEANER_HOOKS_H
 
 #include "heap/cache.h"
+#include "os/threads.h"
+#include "os/wait.h"
 
 #include <string.h>
 
@@ -89,5 +91,9 @@ extern bool hook_serves_malloc;
 
 /* The reserved signal; 0 as long as there is none (none in this mode, or not yet). Async-signal-safe. */
 int hook_world_signal(void);
+
+/* Of this thread: counts the system calls that this signal alone cut short with EINTR, those through os_wait_call
+ * apart. A caller that sees EINTR and another count than before calls again. */
+static inline uint32_t hook_world_cuts(void) { return os_wait_cuts.failed; }
 
 #endif

@@ -14,6 +14,7 @@
 #include "os/frame.h"
 #include "os/memory.h"
 #include "os/threads.h"
+#include "os/wait.h"
 
 #include <signal.h>
 #include <string.h>
@@ -76,6 +77,9 @@ static void world_stay_to_the_end(void) {
   for (;;) os_thread_sleep(0);
 }
 
+static int world_stop_signal; /* for the current stop */
+static uint64_t world_bit(int signal) { return signal > 0 ? (uint64_t)1 << (signal - 1) : 0; }
+
 /* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and
  * no stack protector in what it calls (the build does not ask for one). */
 static void world_park(int signal, siginfo_t *info, void *context) {
@@ -85,6 +89,7 @@ static void world_park(int signal, siginfo_t *info, void *context) {
   if (epoch & 1) world_stay(info, context, epoch);
   atomic_fetch_sub(&world_inside, 1);
   if (epoch & 1 && atomic_load(&world_ending) && world_cut_short(context)) world_stay_to_the_end();
+  os_wait_after_stop(context, world_bit(world_signal) | world_bit(world_stop_signal)); /* also when it came too late */
 }
 
 /* The C library's sigaction is interposed by our own preload library, so the kernel is called, with the return
@@ -135,7 +140,6 @@ int world_init(void) {
 
 /* A debugger stops the program at a real-time signal, but passes on those that are ignored by default. So one
  * of these is borrowed for this stop when somebody traces us. */
-static int world_stop_signal; /* for the current stop */
 static struct world_action world_lent; /* what the borrowed one did */
 
 static void world_choose_signal(void) {

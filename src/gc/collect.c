@@ -249,9 +249,9 @@ static int collect_in_stop(struct collect *collect) {
 }
 
 static size_t collect_heap_bytes(void) {
-  size_t bytes = 0;
-  for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load(&heap_bytes[kind]);
-  return bytes;
+  ptrdiff_t bytes = 0;
+  for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load(&heap_in_use[kind]);
+  return bytes > 0 ? (size_t)bytes : 0;
 }
 
 static void collect_wait_for_sweep(void) {
@@ -276,7 +276,7 @@ bool collect(const struct collect_request *request, struct collection *facts) {
   heap_lock();
   facts->heap_before = collect_heap_bytes();
   facts->error = collect_in_stop(&collect);
-  facts->heap_after = facts->heap_before - facts->swept.bytes;
+  facts->heap_after = facts->heap_before > facts->swept.bytes ? facts->heap_before - facts->swept.bytes : 0;
   heap_unlock();
   atomic_store(&collect_owner, 0);
   world_release(mask);

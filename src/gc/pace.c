@@ -21,18 +21,21 @@ enum {
 static struct {
   struct pace_settings settings;
   /* at the end of the last collection */
-  _Atomic size_t handed_out, owned;
+  _Atomic ptrdiff_t collected, owned; /* bytes in use, of collected kinds and of the program's own */
   _Atomic size_t nursery;       /* bytes until the next is due */
   _Atomic uint64_t not_before;  /* process time, ns: for owned memory */
   size_t counts[collect_generations]; /* [0] not used */
   size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
   size_t old;                   /* bytes that the last full collection left */
+  size_t live;                  /* of what the program owns, as far as the last collection saw */
   unsigned back_off;
 } pace;
 
-static size_t pace_owned(void) {
-  return sweep_policies[KIND_SCANNED] == SWEEP_SUSPECT ? atomic_load_explicit(&heap_bytes[KIND_SCANNED], memory_order_relaxed) : 0;
-}
+static ptrdiff_t pace_in_use(unsigned kind) { return atomic_load_explicit(&heap_in_use[kind], memory_order_relaxed); }
+
+static bool pace_owns(void) { return sweep_policies[KIND_SCANNED] == SWEEP_SUSPECT; }
+static ptrdiff_t pace_owned(void) { return pace_owns() ? pace_in_use(KIND_SCANNED) : 0; }
+static ptrdiff_t pace_collected_kinds(void) { return pace_in_use(KIND_COLLECTED) + pace_in_use(KIND_POINTER_FREE); }
 
 static size_t pace_heap(void) {
   size_t bytes = 0;
@@ -40,14 +43,25 @@ static size_t pace_heap(void) {
   return bytes;
 }
 
-/* What was handed out of collected kinds; what owned memory grew by. */
+/* By what they grew. */
 static size_t pace_new_collected(void) {
-  return atomic_load_explicit(&heap_handed_out, memory_order_relaxed) - atomic_load_explicit(&pace.handed_out, memory_order_relaxed);
+  ptrdiff_t new = pace_collected_kinds() - atomic_load_explicit(&pace.collected, memory_order_relaxed);
+  return new > 0 ? (size_t)new : 0;
 }
 
 static size_t pace_new_owned(void) {
-  size_t owned = pace_owned(), before = atomic_load_explicit(&pace.owned, memory_order_relaxed);
-  return owned > before ? owned - before : 0;
+  ptrdiff_t new = pace_owned() - atomic_load_explicit(&pace.owned, memory_order_relaxed);
+  return new > 0 ? (size_t)new : 0;
+}
+
+static void pace_note(void) {
+  atomic_store(&pace.owned, pace_owned());
+  atomic_store(&pace.collected, pace_collected_kinds());
+}
+
+/* So much less is in use by now of what was in use when the collection ended. Nearly always there is but one of the two. */
+static void pace_note_swept(size_t bytes) {
+  atomic_fetch_sub(pace_owned() > pace_collected_kinds() ? &pace.owned : &pace.collected, (ptrdiff_t)bytes);
 }
 
 static void pace_choose_nursery(void) {
@@ -69,8 +83,7 @@ void pace_get(struct pace_settings *settings) { *settings = pace.settings; }
 
 void pace_init(const struct pace_settings *settings) {
   pace_set(settings);
-  atomic_store(&pace.handed_out, atomic_load(&heap_handed_out));
-  atomic_store(&pace.owned, pace_owned());
+  pace_note();
 }
 
 /* Which generation it is to be, when one is due. */
@@ -83,13 +96,13 @@ static unsigned pace_generation(enum collect_reason *reason) {
     *reason = COLLECT_OLD;
     return 2;
   }
-  return enough_1 || pace_owned() ? 1 : 0;
+  return enough_1 || pace_owns() ? 1 : 0;
 }
 
 /* Owned memory is looked at only as often as the program can afford. */
 static bool pace_may_afford(void) {
-  size_t owned = pace_owned(), before = atomic_load(&pace.owned);
-  if (owned >= 2 * before && owned - before >= pace_nursery_most && pace.back_off == 0) return true;
+  size_t new = pace_new_owned();
+  if (new >= pace_nursery_most && new >= pace.live && pace.back_off == 0) return true;
   return os_process_clock() >= atomic_load(&pace.not_before);
 }
 
@@ -98,7 +111,7 @@ bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
   size_t collected = pace_new_collected(), owned = pace_new_owned();
   if (likely(collected + owned < nursery)) return false;
   if (pace_heap() < pace.settings.initial_heap) return false;
-  if (collected < nursery && (owned < nursery << pace.back_off || !pace_may_afford())) return false;
+  if (collected < nursery && ((owned >> pace.back_off) < nursery || !pace_may_afford())) return false;
   *generation = pace_generation(reason);
   return true;
 }
@@ -123,8 +136,7 @@ static void pace_set_pause(uint64_t cost) {
 
 void pace_collected(const struct collection *facts) {
   size_t new = pace_new_collected() + pace_new_owned();
-  atomic_store(&pace.handed_out, atomic_load(&heap_handed_out));
-  atomic_store(&pace.owned, pace_owned());
+  pace_note();
   if (facts->error) {
     atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);
     return;
@@ -137,7 +149,9 @@ void pace_collected(const struct collection *facts) {
     pace.promoted_1 = pace.promoted_2 = 0;
     return; /* the rest when it is swept */
   }
-  if (pace_owned()) pace_back_off(&facts->swept, new);
+  if (pace_owns()) pace_back_off(&facts->swept, new);
+  ptrdiff_t kept = atomic_load(&pace.owned) - (ptrdiff_t)facts->swept.suspect_bytes;
+  pace.live = kept > 0 ? (size_t)kept : 0;
   pace.promoted_2 += facts->swept.promoted_bytes;
   size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
   pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
@@ -145,12 +159,11 @@ void pace_collected(const struct collection *facts) {
 
 void pace_swept(const struct sweep_counts *counts) {
   pace.old = counts->survived_bytes;
-  size_t owned = pace_owned();
-  if (owned < atomic_load(&pace.owned)) atomic_store(&pace.owned, owned);
+  pace_note_swept(counts->bytes);
   pace_choose_nursery();
 }
 
 void pace_fork_child(void) {
   atomic_store(&pace.not_before, 0);
-  atomic_store(&pace.owned, pace_owned());
+  pace_note();
 }

@@ -60,14 +60,19 @@ static void block_publish(struct block *block, uint32_t at) {
 }
 
 _Atomic size_t heap_bytes[kind_count];
-_Atomic size_t heap_handed_out;
+_Atomic ptrdiff_t heap_in_use[kind_count];
 
+/* A large object is in use as long as it is there. */
 static void block_count(const struct block *block, size_t units) {
-  atomic_fetch_add_explicit(&heap_bytes[block->kind], units * block_unit, memory_order_relaxed);
+  size_t bytes = units * block_unit;
+  atomic_fetch_add_explicit(&heap_bytes[block->kind], bytes, memory_order_relaxed);
+  if (!block->slot_size) atomic_fetch_add_explicit(&heap_in_use[block->kind], (ptrdiff_t)bytes, memory_order_relaxed);
 }
 
 static void block_uncount(const struct block *block, size_t units) {
-  atomic_fetch_sub_explicit(&heap_bytes[block->kind], units * block_unit, memory_order_relaxed);
+  size_t bytes = units * block_unit;
+  atomic_fetch_sub_explicit(&heap_bytes[block->kind], bytes, memory_order_relaxed);
+  if (!block->slot_size) atomic_fetch_sub_explicit(&heap_in_use[block->kind], (ptrdiff_t)bytes, memory_order_relaxed);
 }
 
 /* Nothing lies there any more, of whatever age. */
@@ -86,10 +91,11 @@ struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bo
     return NULL;
   }
   block->kind = (uint8_t)kind;
-  block->used = block->wake = block->touched = block->group = 0;
+  block->used = block->accounted = block->wake = block->touched = block->group = 0;
   block->groups = block->young = 0;
   block->full = false;
   atomic_store(&block->remote_freed, 0);
+  atomic_store(&block->swept, 0);
   atomic_store(&block->owner, owner);
   block_publish(block, at);
   block_count(block, block->units);
@@ -124,7 +130,6 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
   block_publish(block, at + skip);
   block_note_age(block, REGION_AGE_0);
   block_count(block, block->units);
-  if (kind != KIND_SCANNED) atomic_fetch_add(&heap_handed_out, block->size);
   return block;
 }
 

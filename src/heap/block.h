@@ -61,6 +61,7 @@ struct block {
   /* changed by its owner only */
   _Alignas(64) uint64_t groups; /* bit g: group g may have slots freed since it was last handed out */
   uint32_t used;    /* slots handed to a free word, less those freed; frees by others are still in remote_freed */
+  uint32_t accounted; /* of used: in some in_use already */
   uint32_t wake;    /* used at which the owner's free must look closer */
   uint32_t touched; /* groups that were ever handed out: [0, touched) */
   uint32_t group;   /* the group handed out last */
@@ -71,6 +72,7 @@ struct block {
 
   /* changed by anybody */
   _Alignas(64) _Atomic uint32_t remote_freed;
+  _Atomic uint32_t swept;  /* of these, freed by a sweep: no longer in in_use */
   _Atomic uint32_t queued; /* on some cache's atomic list */
   struct block *queue_next;
   uint64_t requested;      /* large: bytes asked for */

@@ -58,6 +58,7 @@ static uint32_t cache_worth(uint32_t slots) { return slots >= 2 * cache_share ? 
 static void cache_collect(struct block *block) {
   if (atomic_load_explicit(&block->remote_freed, memory_order_relaxed) == 0) return;
   block->used -= atomic_exchange_explicit(&block->remote_freed, 0, memory_order_acquire);
+  block->accounted -= atomic_exchange_explicit(&block->swept, 0, memory_order_relaxed);
   block->groups = cache_groups_mask(block->touched);
 }
 
@@ -71,14 +72,19 @@ static void cache_note_young(struct block *block, uint32_t group) {
   atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Collected memory is paid for when it is handed out; the sum is shared now and then. */
-static void cache_pay(struct cache *cache, const struct block *block, uint64_t free) {
+static void cache_publish(struct cache *cache, unsigned kind) {
+  atomic_fetch_add_explicit(&heap_in_use[kind], cache->in_use[kind], memory_order_relaxed);
+  cache->in_use[kind] = 0;
+}
+
+/* What is in use of the block has changed. */
+static void cache_account(struct cache *cache, struct block *block) {
   enum { share_from = 64 * 1024 };
-  if (block->kind == KIND_SCANNED) return;
-  cache->handed_out += (size_t)bits_count(free) * block->slot_size;
-  if (cache->handed_out < share_from) return;
-  atomic_fetch_add_explicit(&heap_handed_out, cache->handed_out, memory_order_relaxed);
-  cache->handed_out = 0;
+  ptrdiff_t slots = (ptrdiff_t)block->used - (ptrdiff_t)block->accounted;
+  ptrdiff_t *in_use = &cache->in_use[block->kind];
+  block->accounted = block->used;
+  *in_use += slots * (ptrdiff_t)block->slot_size;
+  if (*in_use >= share_from || *in_use <= -share_from) cache_publish(cache, block->kind);
 }
 
 static bool cache_hand_out(struct bin *bin, struct block *block, uint32_t group) {
@@ -88,8 +94,8 @@ static bool cache_hand_out(struct bin *bin, struct block *block, uint32_t group)
   block->group = group;
   cache_note_young(block, group);
   uint64_t free = cache_free_slots(state);
-  cache_pay(atomic_load_explicit(&block->owner, memory_order_relaxed), block, free);
   block->used += bits_count(free);
+  cache_account(atomic_load_explicit(&block->owner, memory_order_relaxed), block);
   bin->state = state;
   bin->base = block_slot_address(block, group * block_group);
   bin->free = free;
@@ -155,6 +161,7 @@ static uint32_t cache_count_live(const struct block *block) {
 static void cache_settle(struct cache *cache, struct block *block, bool locked) {
   struct bin *bin = cache_bin(cache, block);
   if (bin->block == block) return;
+  cache_account(cache, block);
   if (block->full && block->used <= block->wake) cache_ready_link(bin, block);
   if (block->used != 0 || block->full || atomic_load(&block->queued)) return;
   /* The state bytes have the last word: a block with a live slot is never given up, whatever was counted. */
@@ -181,13 +188,22 @@ static void cache_queue_push(struct cache *cache, struct block *block) {
   while (!atomic_compare_exchange_weak(&cache->queue, &head, block));
 }
 
+static void cache_freed(struct block *block, uint32_t slots);
+
 /* The state byte first: whoever sees the count sees the byte. */
 void cache_free_remote(struct block *block, uint32_t slot) {
   atomic_store_explicit((_Atomic uint8_t *)&block->state[slot], STATE_FREE, memory_order_release);
   cache_freed(block, 1);
 }
 
-void cache_freed(struct block *block, uint32_t slots) {
+void cache_swept(struct block *block, uint32_t slots) {
+  ptrdiff_t bytes = (ptrdiff_t)slots * (ptrdiff_t)block->slot_size;
+  atomic_fetch_sub_explicit(&heap_in_use[block->kind], bytes, memory_order_relaxed);
+  atomic_fetch_add_explicit(&block->swept, slots, memory_order_relaxed);
+  cache_freed(block, slots);
+}
+
+static void cache_freed(struct block *block, uint32_t slots) {
   uint32_t freed = atomic_fetch_add_explicit(&block->remote_freed, slots, memory_order_release) + slots;
   if (freed < cache_worth(block->nslots)) return;
   uint32_t expected = 0;
@@ -321,6 +337,7 @@ void cache_retire(struct cache *cache) {
       cache_ready_link(bin, block);
       cache_settle(cache, block, true);
     }
+  for (unsigned kind = 0; kind < kind_count; kind++) cache_publish(cache, kind);
   cache->idle = true;
   cache->next_idle = cache_idle;
   cache_idle = cache;
@@ -362,7 +379,8 @@ static void cache_repair_orphans(void) {
     struct cache *owner = atomic_load(&block->owner);
     if (!owner || !owner->idle) continue;
     atomic_store(&block->remote_freed, 0);
-    block->used = cache_count_live(block);
+    atomic_store(&block->swept, 0);
+    block->used = block->accounted = cache_count_live(block);
     block->touched = cache_groups(block);
     block->groups = cache_groups_mask(block->touched);
     atomic_store(&block->queued, 0);

@@ -31,7 +31,7 @@ struct cache {
   _Atomic(struct block *) queue; /* blocks in which others freed many slots; pushed by anybody, emptied by the owner */
   struct cache *next_idle;       /* under the heap lock */
   struct cache *next;            /* all caches, never removed */
-  size_t handed_out;             /* bytes of collected kinds, not yet in heap_handed_out */
+  ptrdiff_t in_use[kind_count];  /* bytes, not yet in heap_in_use */
   bool idle;
   uint32_t stolen_from; /* how often others took a block from here (statistics) */
 };
@@ -66,7 +66,7 @@ void cache_free_wake(struct cache *cache, struct block *block);
 void cache_free_remote(struct block *block, uint32_t slot);
 
 /* So many slots of the block were swept: their states are FREE already. Any thread, the owner running or stopped anywhere. */
-void cache_freed(struct block *block, uint32_t slots);
+void cache_swept(struct block *block, uint32_t slots);
 
 /* Forgets which groups may hold new objects, but for those from which slots are being handed out. The world is stopped, and
  * every object has aged. */

@@ -12,10 +12,10 @@
 int heap_init(bool notes);
 bool heap_has_notes(void);
 
-/* Bytes of units in blocks, by kind; and the bytes that were ever handed out of collected kinds, which is told now and then.
- * Read by anybody. */
+/* By kind: bytes of units in blocks; bytes of slots that were handed out and not freed or swept, as far as was noticed: what was
+ * handed out counts within 64 KiB a thread, what was freed once an eighth of its block is. Read by anybody. */
 extern _Atomic size_t heap_bytes[kind_count];
-extern _Atomic size_t heap_handed_out;
+extern _Atomic ptrdiff_t heap_in_use[kind_count];
 
 void heap_lock(void);
 /* For who may have interrupted the holder: gives up after so many milliseconds, returning false. */

@@ -126,7 +126,7 @@ static void sweep_give_up_each(struct block *block, uint32_t at, uint32_t slots)
 
 /* The owner learns of what became free; a large object is its block. */
 static void sweep_freed(struct block *block, uint32_t slots) {
-  if (slots && block->slot_size && !sweep_poison) cache_freed(block, slots);
+  if (slots && block->slot_size && !sweep_poison) cache_swept(block, slots);
 }
 
 uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts, bool *gone) {
@@ -185,7 +185,7 @@ void sweep_release_held(struct block *block) {
     freed += bits_count(sweep_mask(last));
   }
   if (!freed) return;
-  if (block->slot_size) cache_freed(block, freed);
+  if (block->slot_size) cache_swept(block, freed);
   else block_unmake(block);
 }
 

@@ -146,7 +146,8 @@ void pace_collected(const struct collection *facts) {
   if (facts->generation == 1) pace.counts[2]++;
   if (facts->generation == 2) pace.counts[2] = 0;
   if (facts->generation == 2) {
-    pace.promoted_1 = pace.promoted_2 = 0;
+    pace.promoted_1 = 0;
+    pace.promoted_2 = facts->swept.suspect_bytes; /* old now, and garbage: much of it is worth another one */
     return; /* the rest when it is swept */
   }
   if (pace_owns()) pace_back_off(&facts->swept, new);

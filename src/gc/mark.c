@@ -85,6 +85,9 @@ static bool mark_is_holed(const struct marker *m, uintptr_t lo, uintptr_t hi) {
   return a < m->nholes && m->holes[a].lo < hi;
 }
 
+bool mark_may_read(uintptr_t lo, uintptr_t hi) { return !(marker.nholes && mark_is_holed(&marker, lo, hi)); }
+bool mark_is_unaligned(void) { return marker.unaligned; }
+
 static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi) {
   for (uintptr_t next; lo < hi; lo = next) {
     next = bits_align_down(lo, mark_chunk) + mark_chunk;

@@ -44,6 +44,11 @@ void mark_mangled(uintptr_t lo, uintptr_t hi);
  * led to. */
 uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages);
 
+/* Whether all of it can be read in place: the program may have taken the right to parts of its heap away. And whether pointers
+ * may begin at any byte (both since mark_begin). */
+bool mark_may_read(uintptr_t lo, uintptr_t hi);
+bool mark_is_unaligned(void);
+
 /* Takes what is reachable from the contents of the slot; the slot itself only if something leads back to it. */
 void mark_contents(struct block *block, uint32_t slot);
 

@@ -121,8 +121,8 @@ size_t GC_get_free_bytes(void);
  * objects of a size counts at once. */
 size_t GC_get_bytes_since_gc(void);
 
-/* The bytes of all objects ever allocated through the functions above, each rounded up to what GC_size tells. Never
- * shrinks as seen by one thread, and wraps around; other threads' allocations appear up to 64 KiB late. */
+/* The bytes of all objects ever allocated through the functions above, each as large as GC_size tells; what GC_realloc adds
+ * to an object where it stands is not counted. Never shrinks; wraps around. */
 size_t GC_get_total_bytes(void);
 
 /* How many collections were begun, of all generations. A forked child goes on counting. */

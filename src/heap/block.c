@@ -75,6 +75,18 @@ static void block_uncount(const struct block *block, size_t units) {
   if (!block->slot_size) atomic_fetch_sub_explicit(&heap_in_use[block->kind], (ptrdiff_t)bytes, memory_order_relaxed);
 }
 
+static _Atomic size_t block_limit;
+
+void heap_set_limit(size_t bytes) { atomic_store(&block_limit, bytes); }
+size_t heap_limit(void) { return atomic_load(&block_limit); }
+
+static bool block_may_grow(size_t units) {
+  size_t bytes = units * block_unit, limit = heap_limit();
+  if (likely(limit == 0)) return true;
+  for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load_explicit(&heap_bytes[kind], memory_order_relaxed);
+  return bytes <= limit;
+}
+
 /* Nothing lies there any more, of whatever age. */
 static void block_forget_ages(const struct block *block, uint32_t from) {
   size_t at = (block->start - region.base) >> block_unit_shift;
@@ -84,7 +96,7 @@ static void block_forget_ages(const struct block *block, uint32_t from) {
 struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes, bool *zero) {
   struct block *block = block_describe(class, notes);
   if (!block) return NULL;
-  uint32_t at = runs_alloc(block->units, zero);
+  uint32_t at = block_may_grow(block->units) ? runs_alloc(block->units, zero) : runs_none;
   if (at == runs_none) {
     block->next = block_spare[class];
     block_spare[class] = block;
@@ -110,8 +122,9 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
   /* The region's base is aligned to a unit only: find the first aligned unit by overshooting. Free space left behind the
    * block is room to grow. */
   uint32_t extra = align_units - 1 + (uint32_t)(room / block_unit);
-  uint32_t at = runs_alloc(block->units + extra, zero);
-  if (at == runs_none && extra != align_units - 1)
+  bool may = block_may_grow(block->units);
+  uint32_t at = may ? runs_alloc(block->units + extra, zero) : runs_none;
+  if (may && at == runs_none && extra != align_units - 1)
     at = runs_alloc(block->units + (extra = align_units - 1), zero);
   if (at == runs_none) {
     block->next = block_spare[block_large];
@@ -174,6 +187,7 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
   uint32_t units = (uint32_t)(bits_align_up(size, block_unit) / block_unit);
   *zero = false;
   if (units > block->units) {
+    if (!block_may_grow(units - block->units)) return false;
     if (!runs_alloc_at(at + block->units, units - block->units, zero)) return false;
     for (uint32_t i = units; i-- > block->units;) atomic_store(&region.blocks[at + i], block);
     uint8_t ages = atomic_load(&region.ages[at]);

@@ -87,6 +87,24 @@ static void cache_account(struct cache *cache, struct block *block) {
   if (*in_use >= share_from || *in_use <= -share_from) cache_publish(cache, block->kind);
 }
 
+/* The slots of its free word. */
+static size_t cache_word_bytes(const struct bin *bin) {
+  return (size_t)bits_count(*(const volatile uint64_t *)&bin->free) * bin->size;
+}
+
+size_t cache_handed_out(void) {
+  static _Atomic size_t most; /* another thread's figures are read while they change: the sum may seem to shrink */
+  size_t bytes = 0;
+  for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) {
+    bytes += *(volatile size_t *)&cache->handed_out;
+    for (unsigned kind = KIND_SCANNED + 1; kind < kind_count; kind++)
+      for (unsigned class = 0; class < size_class_count; class++) bytes -= cache_word_bytes(&cache->bins[kind][class]);
+  }
+  size_t old = atomic_load(&most);
+  while ((ptrdiff_t)(bytes - old) > 0 && !atomic_compare_exchange_weak(&most, &old, bytes)) continue;
+  return (ptrdiff_t)(bytes - old) > 0 ? bytes : old;
+}
+
 static bool cache_hand_out(struct bin *bin, struct block *block, uint32_t group) {
   uint8_t *state = block->state + (size_t)group * block_group;
   block->groups &= ~((uint64_t)1 << group);
@@ -99,6 +117,7 @@ static bool cache_hand_out(struct bin *bin, struct block *block, uint32_t group)
   bin->state = state;
   bin->base = block_slot_address(block, group * block_group);
   bin->free = free;
+  if (block->kind != KIND_SCANNED) atomic_load_explicit(&block->owner, memory_order_relaxed)->handed_out += cache_word_bytes(bin);
   return true;
 }
 
@@ -240,9 +259,10 @@ static struct block *cache_ready_take(struct bin *bin) {
 }
 
 /* Puts the bin's word back into its block. The block is then nobody's current one. */
-static struct block *cache_bin_empty(struct bin *bin) {
+static struct block *cache_bin_empty(struct cache *cache, struct bin *bin) {
   struct block *block = bin->block;
   if (!block) return NULL;
+  if (block->kind != KIND_SCANNED) cache->handed_out -= cache_word_bytes(bin);
   block->used -= bits_count(bin->free);
   block->groups |= (uint64_t)1 << block->group;
   bin->free = 0;
@@ -256,7 +276,7 @@ static struct block *cache_steal(struct cache *thief, const struct bin *wanted) 
     cache_drain(idle, true);
     struct bin *bin = &idle->bins[wanted->kind][wanted->class];
     struct block *block = cache_ready_take(bin);
-    if (!block) block = cache_bin_empty(bin);
+    if (!block) block = cache_bin_empty(idle, bin);
     if (!block) continue;
     idle->stolen_from++;
     atomic_store(&block->owner, thief);
@@ -331,7 +351,7 @@ void cache_retire(struct cache *cache) {
   for (unsigned kind = 0; kind < kind_count; kind++)
     for (unsigned class = 0; class < size_class_count; class++) {
       struct bin *bin = &cache->bins[kind][class];
-      struct block *block = cache_bin_empty(bin);
+      struct block *block = cache_bin_empty(cache, bin);
       if (!block) continue;
       cache_collect(block);
       cache_ready_link(bin, block);

@@ -32,6 +32,7 @@ struct cache {
   struct cache *next_idle;       /* under the heap lock */
   struct cache *next;            /* all caches, never removed */
   ptrdiff_t in_use[kind_count];  /* bytes, not yet in heap_in_use */
+  size_t handed_out;             /* bytes of collected kinds that ever were in its free words */
   bool idle;
   uint32_t stolen_from; /* how often others took a block from here (statistics) */
 };
@@ -78,6 +79,9 @@ static inline void cache_free_own(struct cache *cache, struct block *block, uint
   block->groups |= (uint64_t)1 << (slot / block_group);
   if (unlikely(--block->used <= block->wake)) cache_free_wake(cache, block);
 }
+
+/* The bytes of slots of collected kinds that were ever taken from free words; never shrinks. Any thread. */
+size_t cache_handed_out(void);
 
 struct cache *cache_acquire(void);        /* an idle one or a new one; NULL when memory is refused */
 void cache_retire(struct cache *cache);   /* its thread is at its end */

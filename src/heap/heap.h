@@ -17,6 +17,10 @@ bool heap_has_notes(void);
 extern _Atomic size_t heap_bytes[kind_count];
 extern _Atomic ptrdiff_t heap_in_use[kind_count];
 
+/* From now on blocks have at most so many bytes, beyond which memory is refused; 0: no limit. Without the lock. */
+void heap_set_limit(size_t bytes);
+size_t heap_limit(void);
+
 void heap_lock(void);
 /* For who may have interrupted the holder: gives up after so many milliseconds, returning false. */
 bool heap_lock_within(unsigned milliseconds);

@@ -120,10 +120,13 @@ static void collector_tell(const struct collection *facts) {
   heap_purge(false);
 }
 
-/* False: another thread is at it, or this one in a callback. */
+/* Not in a callback of a collection; nor in a vfork child, which shares the memory of threads that it cannot stop. */
+static bool collector_may(void) { return collector_is_armed && !collector_inside && birth_is_mine(); }
+
+/* False: another thread is at it. */
 static bool collector_once(struct collect_request *request, struct collection *facts) {
   bool busy = false;
-  if (collector_inside || !atomic_compare_exchange_strong(&collector_busy, &busy, true)) return false;
+  if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return false;
   int saved = errno;
   collector_inside = true;
   struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
@@ -141,9 +144,18 @@ static void collector_sweep_all(void) {
   collector_tell_swept();
 }
 
+static void collector_add_swept(struct collection *facts) {
+  struct sweep_counts swept;
+  sweep_totals(&swept);
+  swept.suspects = facts->swept.suspects;
+  swept.suspect_bytes = facts->swept.suspect_bytes;
+  facts->swept = swept;
+  facts->heap_after = facts->heap_before > swept.bytes ? facts->heap_before - swept.bytes : 0;
+}
+
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
   *facts = (struct collection){.error = EAGAIN};
-  if (!collector_is_armed || collector_inside) return false;
+  if (!collector_may()) return false;
   struct collect_request request = collector_request(generation, reason);
   while (!collector_once(&request, facts)) os_thread_sleep(50 * 1000); /* another thread's first */
   if (generation == 2) {
@@ -151,9 +163,8 @@ bool collector_run(unsigned generation, enum collect_reason reason, struct colle
       collector_sweep_all();
       if (!sweep_is_done()) os_thread_sleep(20 * 1000);
     }
-    sweep_totals(&facts->swept);
-    facts->heap_after = facts->heap_before - facts->swept.bytes;
     collector_tell_swept();
+    collector_add_swept(facts);
   }
   return facts->error == 0;
 }
@@ -162,7 +173,7 @@ static void collector_stress(void) {
   static _Atomic unsigned count;
   unsigned n = atomic_fetch_add(&count, 1);
   struct collection facts;
-  if (n % collector_stress_every) return;
+  if (n % collector_stress_every || !collector_may()) return;
   struct collect_request request = collector_request(n / collector_stress_every % collect_generations, COLLECT_STRESS);
   collector_once(&request, &facts);
 }
@@ -176,16 +187,18 @@ void collector_poll(void) {
   struct collection facts;
   if (atomic_load_explicit(&collector_disabled, memory_order_relaxed) > 0 || collector_inside) return;
   if (unlikely(birth_options.stress)) collector_stress();
-  if (likely(!pace_is_due(&generation, &reason))) return;
+  if (likely(!pace_is_due(&generation, &reason)) || !collector_may()) return;
   struct collect_request request = collector_request(generation, reason);
   collector_once(&request, &facts);
 }
 
+/* Twice where something was spared the first time. */
 bool collector_make_room(size_t bytes) {
-  struct collection facts;
+  struct collection first = {0}, second = {0};
   (void)bytes;
-  if (!collector_is_armed || collector_inside) return false;
-  return collector_run(2, COLLECT_MEMORY, &facts) && facts.swept.bytes > 0;
+  if (!collector_run(2, COLLECT_MEMORY, &first)) return false;
+  if (first.swept.suspect_bytes) collector_run(2, COLLECT_MEMORY, &second);
+  return first.swept.bytes + second.swept.bytes > 0;
 }
 
 /* --- control --- */

@@ -65,5 +65,5 @@ int draw(const struct options *options, int fd, const char *from) {
     command_say("%s: %s; nothing is suppressed", options->suppressions, strerror(errno));
   suppress_apply(&suppressions, &model);
   if (!draw_write(options, &model)) return status_failed;
-  return !model.misuse && model_has_lost(&model) ? options->error_exitcode : status_good;
+  return !model.misuse && !model.collected && model_has_lost(&model) ? options->error_exitcode : status_good;
 }

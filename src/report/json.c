@@ -95,7 +95,7 @@ static void json_stack(FILE *out, const struct model *model, const struct model_
 }
 
 static void json_leak(FILE *out, const struct model *model, const struct model_leak *leak) {
-  static const char *const kinds[] = {"definite", "indirect", "reachable"};
+  static const char *const kinds[] = {"definite", "indirect", "reachable", "reclaimed"};
   fprintf(out, "{\"kind\":\"%s\",\"count\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"cycle\":%s,", kinds[leak->kind],
           leak->size.count, leak->size.bytes, leak->cycle ? "true" : "false");
   json_stack(out, model, &leak->stack);
@@ -124,6 +124,40 @@ static void json_misuse(FILE *out, const struct model *model) {
   fputs("]}", out);
 }
 
+static void json_generation(FILE *out, const struct model_generation *g) {
+  fprintf(out,
+          "{\"collections\":%" PRIu64 ",\"given_up\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64
+          ",\"time_ns\":%" PRIu64 ",\"stopped_ns\":%" PRIu64 ",\"pause_50_ns\":%" PRIu64 ",\"pause_99_ns\":%" PRIu64
+          ",\"pause_max_ns\":%" PRIu64 "}",
+          g->collections, g->given_up, g->objects, g->bytes, g->time_ns, g->stopped_ns, g->pause_50_ns, g->pause_99_ns,
+          g->pause_max_ns);
+}
+
+static void json_collect(FILE *out, const struct model_collect *c) {
+  fprintf(out,
+          ",\n\"collect\":{\"elapsed_ns\":%" PRIu64 ",\"stopped_ns\":%" PRIu64 ",\"collecting_ns\":%" PRIu64
+          ",\"heap_most\":%" PRIu64 ",\"concurrent\":%" PRIu64 ",\"markers\":%" PRIu64 ",\"write_tracking\":",
+          c->elapsed_ns, c->stopped_ns, c->collecting_ns, c->heap_most, c->concurrent, c->markers_most);
+  json_string(out, c->way);
+  fputs(",\"write_tracking_why\":", out);
+  json_string(out, c->why);
+  fputs(",\n \"generations\":[", out);
+  for (unsigned i = 0; i < c->generation_count; i++) {
+    if (i) fputs(",\n  ", out);
+    json_generation(out, &c->generations[i]);
+  }
+  fputs("],\n \"pauses\":[", out);
+  for (unsigned i = 0; i < c->bar_count; i++)
+    fprintf(out, "%s{\"below_ns\":%" PRIu64 ",\"count\":%" PRIu64 "}", i ? "," : "", c->bars[i].below_ns, c->bars[i].count);
+  fputs("],\n \"given_up\":[", out);
+  for (unsigned i = 0; i < c->given_up_count; i++) {
+    fprintf(out, "%s{\"count\":%" PRIu64 ",\"why\":", i ? "," : "", c->given_up[i].count);
+    json_string(out, c->given_up[i].why);
+    fputc('}', out);
+  }
+  fputs("]}", out);
+}
+
 void json_write(FILE *out, const struct model *model, const struct writer_options *options) {
   fprintf(out, "{\"version\":1,\"pid\":%ld,\"program\":", model->pid);
   json_string(out, model->program);
@@ -138,6 +172,7 @@ void json_write(FILE *out, const struct model *model, const struct writer_option
   fprintf(out, ",\n\"complete\":%s", model->complete && model->bad_lines == 0 ? "true" : "false");
   if (model->search.told) json_search(out, &model->search);
   if (model->misuse) json_misuse(out, model);
+  if (model->collected) json_collect(out, &model->collect);
   fputs(",\n\"leaks\":[", out);
   const char *between = "\n";
   for (size_t i = 0; i < model->leak_count; i++) {

@@ -43,6 +43,7 @@ void model_init(struct model *model) {
   memset(model, 0, sizeof *model);
   model->program = "";
   model->message = "";
+  model->collect.way = model->collect.why = "";
 }
 
 struct model_module *model_module_at(struct model *model, size_t index) {
@@ -177,6 +178,6 @@ void model_group(struct model *model) {
 bool model_has_lost(const struct model *model) {
   if (model->totals[MODEL_DEFINITE].count || model->totals[MODEL_INDIRECT].count) return true;
   for (size_t i = 0; i < model->leak_count; i++)
-    if (model->leaks[i].kind != MODEL_REACHABLE && !model->leaks[i].suppressed) return true;
+    if (model->leaks[i].kind < MODEL_REACHABLE && !model->leaks[i].suppressed) return true;
   return false;
 }

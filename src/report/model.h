@@ -9,7 +9,8 @@
 
 #include "base/base.h"
 
-enum model_kind { MODEL_DEFINITE, MODEL_INDIRECT, MODEL_REACHABLE, model_kinds };
+/* RECLAIMED is no leak: of a summary of collections. */
+enum model_kind { MODEL_DEFINITE, MODEL_INDIRECT, MODEL_REACHABLE, model_kinds, MODEL_RECLAIMED = model_kinds };
 
 /* What a frame is called. Where functions were inlined, the chain of callers leads to the function that has
  * the frame. Two frames that read the same have the same symbol. */
@@ -63,13 +64,40 @@ struct model_search {
   uint64_t objects, root_bytes, threads, not_stopped, stop_ns, roots_ns, classify_ns;
 };
 
+struct model_generation {
+  uint64_t collections, given_up, objects, bytes, time_ns, stopped_ns, pause_50_ns, pause_99_ns, pause_max_ns;
+};
+
+struct model_bar {
+  uint64_t below_ns, count;
+};
+
+struct model_given_up {
+  uint64_t count;
+  const char *why;
+};
+
+enum { model_generations = 8, model_bars = 64, model_reasons = 16 };
+
+/* A summary of collections. */
+struct model_collect {
+  uint64_t elapsed_ns, stopped_ns, collecting_ns, heap_most, concurrent, markers_most;
+  struct model_generation generations[model_generations];
+  struct model_bar bars[model_bars]; /* of pauses */
+  struct model_given_up given_up[model_reasons];
+  unsigned generation_count, bar_count, given_up_count;
+  const char *way, *why; /* of write tracking; never NULL */
+};
+
 struct model {
   bool misuse; /* a misuse, not leaks */
+  bool collected; /* a summary of collections, not leaks */
+  struct model_collect collect;
   long pid;
   const char *program; /* never NULL */
   const char *message; /* misuse; never NULL */
   bool totals_told;
-  struct model_count totals[model_kinds]; /* without what is suppressed */
+  struct model_count totals[model_kinds + 1]; /* by kind, without what is suppressed */
   struct model_count suppressed;
   struct model_search search;
   bool complete;    /* the record had its end */

@@ -134,14 +134,14 @@ static bool record_frames(struct model *model, struct record_line *line, struct 
 }
 
 static bool record_leak(struct model *model, struct record_line *line) {
-  static const char *const kinds[] = {"definite", "indirect", "reachable"};
+  static const char *const kinds[] = {"definite", "indirect", "reachable", "reclaimed"};
   struct model_leak leak = {0};
   const char *word;
   uint64_t cycle;
   size_t length = record_word(line, &word);
   int kind = 0;
-  while (kind < model_kinds && !record_is(word, length, kinds[kind])) kind++;
-  if (kind == model_kinds || !record_number(line, 10, &leak.size.count) ||
+  while (kind <= MODEL_RECLAIMED && !record_is(word, length, kinds[kind])) kind++;
+  if (kind > MODEL_RECLAIMED || !record_number(line, 10, &leak.size.count) ||
       !record_number(line, 10, &leak.size.bytes) || !record_number(line, 10, &cycle))
     return false;
   leak.kind = (enum model_kind)kind;
@@ -168,7 +168,58 @@ static bool record_kind(struct model *model, struct record_line *line) {
   const char *word;
   size_t length = record_word(line, &word);
   model->misuse = record_is(word, length, "misuse");
-  return model->misuse || record_is(word, length, "leaks");
+  model->collected = record_is(word, length, "collect");
+  return model->misuse || model->collected || record_is(word, length, "leaks");
+}
+
+/* So many decimal numbers, one after the other. */
+static bool record_numbers(struct record_line *line, uint64_t *out, unsigned count) {
+  for (unsigned i = 0; i < count; i++)
+    if (!record_number(line, 10, &out[i])) return false;
+  return true;
+}
+
+static bool record_ran(struct model *model, struct record_line *line) {
+  uint64_t n[6];
+  struct model_collect *c = &model->collect;
+  if (!record_numbers(line, n, 6)) return false;
+  c->elapsed_ns = n[0], c->stopped_ns = n[1], c->collecting_ns = n[2];
+  c->heap_most = n[3], c->concurrent = n[4], c->markers_most = n[5];
+  return true;
+}
+
+static bool record_generation(struct model *model, struct record_line *line) {
+  uint64_t n[10];
+  if (!record_numbers(line, n, 10) || n[0] >= model_generations) return false;
+  if (n[0] >= model->collect.generation_count) model->collect.generation_count = (unsigned)n[0] + 1;
+  model->collect.generations[n[0]] = (struct model_generation){
+      .collections = n[1], .given_up = n[2], .objects = n[3], .bytes = n[4], .time_ns = n[5],
+      .stopped_ns = n[6], .pause_50_ns = n[7], .pause_99_ns = n[8], .pause_max_ns = n[9]};
+  return true;
+}
+
+static bool record_pauses(struct model *model, struct record_line *line) {
+  uint64_t n[2];
+  struct model_collect *c = &model->collect;
+  if (!record_numbers(line, n, 2) || c->bar_count == model_bars) return false;
+  c->bars[c->bar_count++] = (struct model_bar){.below_ns = n[0], .count = n[1]};
+  return true;
+}
+
+static bool record_tracking(struct model *model, struct record_line *line) {
+  const char *word;
+  size_t length = record_word(line, &word);
+  model->collect.way = model_copy(word, length);
+  model->collect.why = record_text(line);
+  return length > 0;
+}
+
+static bool record_given_up(struct model *model, struct record_line *line) {
+  uint64_t count;
+  struct model_collect *c = &model->collect;
+  if (!record_number(line, 10, &count) || c->given_up_count == model_reasons) return false;
+  c->given_up[c->given_up_count++] = (struct model_given_up){.count = count, .why = record_text(line)};
+  return true;
 }
 
 static bool record_line(struct model *model, struct record_line *line) {
@@ -184,6 +235,11 @@ static bool record_line(struct model *model, struct record_line *line) {
   if (record_is(word, length, "kind")) return record_kind(model, line);
   if (record_is(word, length, "program")) return model->program = record_text(line), true;
   if (record_is(word, length, "message")) return model->message = record_text(line), true;
+  if (record_is(word, length, "ran")) return record_ran(model, line);
+  if (record_is(word, length, "generation")) return record_generation(model, line);
+  if (record_is(word, length, "pauses")) return record_pauses(model, line);
+  if (record_is(word, length, "tracking")) return record_tracking(model, line);
+  if (record_is(word, length, "given-up")) return record_given_up(model, line);
   if (record_is(word, length, "end")) return model->complete = true;
   if (!record_is(word, length, "pid") || !record_number(line, 10, &n) || n > INT_MAX) return false;
   model->pid = (long)n;

@@ -95,9 +95,11 @@ static void text_size(FILE *out, const struct model_count *size) {
 }
 
 static void text_leak(FILE *out, const struct model *model, const struct model_leak *leak, bool *met) {
-  static const char *const kinds[] = {"definitely lost", "indirectly lost", "still reachable"};
+  static const char *const kinds[] = {"definitely lost", "indirectly lost", "still reachable", "reclaimed"};
   text_size(out, &leak->size);
-  fprintf(out, " %s %s%s, allocated at\n", leak->size.count == 1 ? "is" : "are", kinds[leak->kind],
+  const char *verb = leak->kind == MODEL_RECLAIMED ? (leak->size.count == 1 ? "was" : "were")
+                                                   : (leak->size.count == 1 ? "is" : "are");
+  fprintf(out, " %s %s%s, allocated at\n", verb, kinds[leak->kind],
           !leak->cycle            ? ""
           : leak->size.count == 1 ? " (the entry of a cycle)"
                                   : " (each the entry of a cycle)");
@@ -162,6 +164,85 @@ static void text_misuse(FILE *out, const struct model *model) {
   free(met);
 }
 
+/* --- a summary of collections --- */
+
+/* Nanoseconds as milliseconds with three decimals, right-aligned. */
+static void text_ms(FILE *out, int width, uint64_t ns) {
+  uint64_t us = ns / 1000;
+  fprintf(out, "%*" PRIu64 ".%03" PRIu64, width > 4 ? width - 4 : 0, us / 1000, us % 1000);
+}
+
+static void text_generations(FILE *out, const struct model_collect *c) {
+  enum { wide = 12 };
+  fprintf(out, "%-10s %11s %8s %13s %16s %*s %*s %*s %*s\n", "generation", "collections", "given up", "objects", "bytes",
+          wide, "time in ms", wide, "pauses: 50 %", wide, "99 %", wide, "longest");
+  for (unsigned i = 0; i < c->generation_count; i++) {
+    const struct model_generation *g = &c->generations[i];
+    const uint64_t times[] = {g->time_ns, g->pause_50_ns, g->pause_99_ns, g->pause_max_ns};
+    char objects[text_number_size], bytes[text_number_size];
+    fprintf(out, "%-10u %11" PRIu64 " %8" PRIu64 " %13s %16s", i, g->collections, g->given_up,
+            text_number(objects, g->objects), text_number(bytes, g->bytes));
+    for (size_t k = 0; k < sizeof times / sizeof times[0]; k++) fputc(' ', out), text_ms(out, wide, times[k]);
+    fputc('\n', out);
+  }
+}
+
+static void text_pauses(FILE *out, const struct model_collect *c) {
+  enum { widest = 50 };
+  uint64_t most = 1;
+  for (unsigned i = 0; i < c->bar_count; i++) most = c->bars[i].count > most ? c->bars[i].count : most;
+  if (c->bar_count) fputs("\npauses in ms\n", out);
+  for (unsigned i = 0; i < c->bar_count; i++) {
+    int length = (int)(c->bars[i].count * widest / most);
+    fputs("  below ", out);
+    text_ms(out, 10, c->bars[i].below_ns);
+    fprintf(out, " %10" PRIu64 " ", c->bars[i].count);
+    for (int k = 0; k < (length ? length : 1); k++) fputc('#', out);
+    fputc('\n', out);
+  }
+}
+
+static void text_share(FILE *out, uint64_t part, uint64_t whole) {
+  uint64_t share = whole ? part * 10000 / whole : 0;
+  fprintf(out, "%" PRIu64 ".%02" PRIu64 " %%", share / 100, share % 100);
+}
+
+static void text_collect_ends(FILE *out, const struct model_collect *c) {
+  fputs("== ran ", out);
+  text_ms(out, 0, c->elapsed_ns);
+  fputs(" ms; stood still for ", out);
+  text_share(out, c->stopped_ns, c->elapsed_ns);
+  fputs(" of that, collections took ", out);
+  text_share(out, c->collecting_ns, c->elapsed_ns);
+  char most[text_number_size];
+  fprintf(out, "\n== at most %s bytes before a collection; markers: up to %" PRIu64 "; marked while the program ran: %" PRIu64 "\n",
+          text_number(most, c->heap_most), c->markers_most, c->concurrent);
+  fputs("== write tracking: ", out);
+  text_put(out, c->way);
+  if (*c->why) fputs(", because ", out);
+  text_put(out, c->why);
+  fputc('\n', out);
+  for (unsigned i = 0; i < c->given_up_count; i++) {
+    fprintf(out, "== given up %" PRIu64 " time%s: ", c->given_up[i].count, c->given_up[i].count == 1 ? "" : "s");
+    text_put(out, c->given_up[i].why);
+    fputc('\n', out);
+  }
+}
+
+static void text_collected(FILE *out, const struct model *model) {
+  fputs("== gleaner: collections of ", out);
+  text_put(out, model->program);
+  fprintf(out, " (pid %ld)\n\n", model->pid);
+  bool *met = model_alloc(model->module_count);
+  for (size_t i = 0; i < model->leak_count; i++)
+    if (!model->leaks[i].suppressed) text_leak(out, model, &model->leaks[i], met);
+  free(met);
+  text_generations(out, &model->collect);
+  text_pauses(out, &model->collect);
+  text_collect_ends(out, &model->collect);
+  text_doubts(out, model);
+}
+
 /* The one line of a program that lost nothing. */
 static void text_nothing(FILE *out, const struct model *model) {
   fputs("== gleaner: no memory was lost by ", out);
@@ -182,6 +263,10 @@ void text_write(FILE *out, const struct model *model, const struct writer_option
   bool lost = model_has_lost(model), doubts = !model->complete || model->bad_lines;
   if (model->misuse) {
     text_misuse(out, model);
+    return;
+  }
+  if (model->collected) {
+    text_collected(out, model);
     return;
   }
   if (!lost && !(options->show_reachable && model->totals[MODEL_REACHABLE].count)) {

@@ -59,6 +59,35 @@ static void test_misuse(void) {
      "and its stacks have titles");
 }
 
+static void test_collect(void) {
+  struct model m;
+  OK(parse(&m, "gleaner-record 1\nkind collect\npid 1\nprogram x\nran 9000 800 900 4096 1 2\n"
+               "generation 1 5 1 60 700 80 90 10 11 12\npauses 2048 3\npauses 4096 2\ntracking uffd it works \\\\ here\n"
+               "given-up 1 a thread could not be stopped\nleak reclaimed 60 700 0 10@-\nend\n") &&
+         m.collected && !m.misuse && m.bad_lines == 0 && m.complete,
+     "a summary of collections is read without complaint");
+  const struct model_collect *c = &m.collect;
+  OK(c->elapsed_ns == 9000 && c->stopped_ns == 800 && c->collecting_ns == 900 && c->heap_most == 4096 && c->concurrent == 1 &&
+         c->markers_most == 2,
+     "how long it ran");
+  OK(c->generation_count == 2 && c->generations[0].collections == 0 && c->generations[1].collections == 5 &&
+         c->generations[1].given_up == 1 && c->generations[1].bytes == 700 && c->generations[1].pause_max_ns == 12,
+     "generations, also one that no line tells of");
+  OK(c->bar_count == 2 && c->bars[1].below_ns == 4096 && c->bars[1].count == 2, "the histogram of pauses");
+  OK(strcmp(c->way, "uffd") == 0 && strcmp(c->why, "it works \\ here") == 0, "the way of write tracking, and why");
+  OK(c->given_up_count == 1 && strcmp(c->given_up[0].why, "a thread could not be stopped") == 0, "why collections were given up");
+  model_group(&m);
+  OK(m.leak_count == 1 && m.leaks[0].kind == MODEL_RECLAIMED && m.totals[MODEL_RECLAIMED].bytes == 700 && !model_has_lost(&m),
+     "what was reclaimed is listed, and is no leak");
+  OK(parse(&m, "gleaner-record 1\nkind collect\ngeneration 8 1 1 1 1 1 1 1 1 1\ngeneration 1 2\npauses 1\nran 1\ngiven-up x\n"
+               "tracking\nend\n") &&
+         m.bad_lines == 6 && m.collect.generation_count == 0,
+     "lines that make no sense are counted");
+  char text[4096] = "gleaner-record 1\nkind collect\n";
+  for (int i = 0; i < 80; i++) strcat(text, "pauses 1 1\ngiven-up 1 w\n");
+  OK(parse(&m, text) && m.collect.bar_count == model_bars && m.collect.given_up_count == model_reasons, "more than there is room for");
+}
+
 static void test_damaged(void) {
   struct model m;
   OK(!parse(&m, "") && !parse(&m, "hello\n") && !parse(&m, "gleaner-record 2\n") &&
@@ -124,6 +153,7 @@ static void test_fuzz(void) {
 int main(void) {
   test_whole();
   test_misuse();
+  test_collect();
   test_damaged();
   test_read();
   test_fuzz();

@@ -14,7 +14,12 @@ static inline bool bits_is_power_of_two(uintptr_t n) { return n != 0 && (n & (n 
 /* n must not be 0. */
 static inline unsigned bits_lowest(uint64_t n) { return (unsigned)__builtin_ctzll(n); }
 static inline unsigned bits_highest(uint64_t n) { return 63u - (unsigned)__builtin_clzll(n); }
-static inline unsigned bits_count(uint64_t n) { return (unsigned)__builtin_popcountll(n); }
+/* The machine that everybody has needs a call for __builtin_popcountll. */
+static inline unsigned bits_count(uint64_t n) {
+  n -= n >> 1 & 0x5555555555555555u;
+  n = (n & 0x3333333333333333u) + (n >> 2 & 0x3333333333333333u);
+  return (unsigned)(((n + (n >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+}
 
 /* The smallest power of two that is not below n; 0 when it does not fit. */
 static inline uintptr_t bits_power_of_two_up(uintptr_t n) {

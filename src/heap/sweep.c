@@ -58,6 +58,16 @@ static __m128i sweep_marked(__m128i v) { return sweep_match(v, STATE_MARK, sweep
 
 static uint32_t sweep_mask(__m128i lanes) { return (uint32_t)_mm_movemask_epi8(lanes); }
 
+/* How many lanes are set: adds to two sums. */
+static __m128i sweep_add(__m128i sums, __m128i lanes) {
+  const __m128i zero = _mm_setzero_si128();
+  return _mm_add_epi64(sums, _mm_sad_epu8(_mm_sub_epi8(zero, lanes), zero));
+}
+
+static uint32_t sweep_sum(__m128i sums) {
+  return (uint32_t)(_mm_cvtsi128_si64(sums) + _mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums)));
+}
+
 #define SWEEP_EACH(at, block, groups)                                                                        \
   for (uint64_t left_ = (groups); left_; left_ &= left_ - 1)                                                 \
     for (uint32_t at = (uint32_t)bits_lowest(left_) * block_group, end_ = at + block_group;                 \
@@ -131,28 +141,27 @@ static void sweep_freed(struct block *block, uint32_t slots) {
 
 uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts, bool *gone) {
   bool never = sweep_policies[block->kind] == SWEEP_NEVER;
-  uint32_t dead_count = 0, survived = 0, promoted = 0, young = 0;
+  __m128i dead_sum = _mm_setzero_si128(), alive_sum = dead_sum, young_sum = dead_sum;
   SWEEP_EACH(at, block, groups) {
     __m128i v = sweep_load(block, at), covered = sweep_covered(v, generation), marked = sweep_marked(v);
     if (!sweep_mask(covered)) continue;
     __m128i alive = never ? covered : _mm_and_si128(covered, marked), dead = _mm_andnot_si128(alive, covered);
-    uint32_t was_young = sweep_mask(_mm_and_si128(alive, sweep_match(v, STATE_AGE, 0)));
+    dead_sum = sweep_add(dead_sum, dead);
+    alive_sum = sweep_add(alive_sum, alive);
+    young_sum = sweep_add(young_sum, _mm_and_si128(alive, sweep_match(v, STATE_AGE, 0)));
     sweep_give_up_each(block, at, sweep_mask(dead));
     v = _mm_xor_si128(v, _mm_and_si128(_mm_and_si128(alive, marked), sweep_all(STATE_MARK)));
     v = _mm_add_epi8(v, _mm_and_si128(alive, sweep_all(STATE_AGE_1)));
     v = _mm_or_si128(_mm_andnot_si128(dead, v), _mm_and_si128(dead, sweep_all(sweep_dead_state())));
     sweep_store(block, at, v);
-    dead_count += bits_count(sweep_mask(dead));
-    survived += bits_count(sweep_mask(alive));
-    young += bits_count(was_young);
-    promoted += bits_count(sweep_mask(alive) & ~was_young);
   }
+  uint32_t dead_count = sweep_sum(dead_sum), survived = sweep_sum(alive_sum), young = sweep_sum(young_sum);
   size_t size = block_slot_bytes(block);
   counts->objects += dead_count;
   counts->bytes += dead_count * size;
   counts->survived += survived;
   counts->survived_bytes += survived * size;
-  counts->promoted_bytes += promoted * size;
+  counts->promoted_bytes += (survived - young) * size;
   *gone = !block->slot_size && dead_count && !sweep_poison;
   sweep_freed(block, dead_count);
   if (block->slot_size) cache_forget_young(block);
@@ -204,19 +213,17 @@ void sweep_begin(void) {
   atomic_store(&sweep.end, atomic_load(&region.used));
 }
 
-/* Whether this thread changed it: the program may just have freed it. */
-static bool sweep_change(uint8_t *state, uint8_t from, uint8_t to) {
-  return atomic_compare_exchange_strong((_Atomic uint8_t *)state, &from, to);
-}
-
-static uint32_t sweep_change_each(struct block *block, uint32_t at, uint32_t slots, uint8_t to, bool give_up) {
+/* Each from what was looked at: meanwhile the program may have freed it, and even handed it out anew. Returns how many were as they
+ * had been. */
+static uint32_t sweep_change_each(struct block *block, uint32_t at, __m128i v, uint32_t slots, bool give_up) {
+  uint8_t seen[sweep_lanes];
   uint32_t changed = 0;
+  _mm_storeu_si128((__m128i *)seen, v);
   for (; slots; slots &= slots - 1) {
-    uint32_t slot = at + (uint32_t)bits_lowest(slots);
-    uint8_t from = atomic_load((_Atomic uint8_t *)&block->state[slot]);
-    if (!state_is_live(from)) continue;
-    if (give_up && (sweep_tell || sweep_poison)) sweep_give_up(block, slot);
-    changed += sweep_change(&block->state[slot], from, give_up ? to : (uint8_t)((from & ~STATE_AGE) | to));
+    unsigned lane = bits_lowest(slots);
+    uint8_t from = seen[lane], to = give_up ? sweep_dead_state() : (uint8_t)((from & ~STATE_AGE) | STATE_AGE_2);
+    if (give_up && (sweep_tell || sweep_poison)) sweep_give_up(block, at + lane);
+    changed += atomic_compare_exchange_strong((_Atomic uint8_t *)&block->state[at + lane], &from, to);
   }
   return changed;
 }
@@ -229,19 +236,20 @@ static void sweep_large(struct block *block) {
 
 static void sweep_block(struct block *block) {
   bool never = sweep_policies[block->kind] == SWEEP_NEVER;
-  uint32_t dead_count = 0, survived = 0, promoted = 0;
+  __m128i alive_sum = _mm_setzero_si128();
+  uint32_t dead_count = 0, promoted = 0;
   SWEEP_EACH(at, block, sweep_all_groups(block)) {
     __m128i v = sweep_load(block, at), live = sweep_match(v, STATE_OWNED | STATE_FROZEN, STATE_LIVE);
     live = _mm_andnot_si128(sweep_match(v, STATE_AGE, 0), live);
     if (!sweep_mask(live)) continue;
     __m128i garbage = never ? _mm_setzero_si128() : _mm_and_si128(live, sweep_marked(v));
-    uint32_t dead = sweep_mask(garbage), alive = sweep_mask(live) & ~dead;
-    uint32_t younger = alive & sweep_mask(sweep_match(v, STATE_AGE, STATE_AGE_1));
-    dead_count += sweep_change_each(block, at, dead, sweep_dead_state(), true);
-    sweep_change_each(block, at, younger, STATE_AGE_2, false);
-    survived += bits_count(alive);
-    promoted += bits_count(younger);
+    __m128i alive = _mm_andnot_si128(garbage, live);
+    uint32_t dead = sweep_mask(garbage), younger = sweep_mask(_mm_and_si128(alive, sweep_match(v, STATE_AGE, STATE_AGE_1)));
+    alive_sum = sweep_add(alive_sum, alive);
+    if (dead) dead_count += sweep_change_each(block, at, v, dead, true);
+    if (younger) promoted += sweep_change_each(block, at, v, younger, false);
   }
+  uint32_t survived = sweep_sum(alive_sum);
   size_t size = block_slot_bytes(block);
   atomic_fetch_add(&sweep.objects, dead_count);
   atomic_fetch_add(&sweep.bytes, dead_count * size);

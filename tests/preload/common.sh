@@ -71,11 +71,13 @@ under_patiently() {
 }
 
 # merge MODE PROGRAM ARGS...: runs a TAP program and takes its results over, each named after the mode.
-merge() {
-  merge_mode=$1
+merge() { merge_as "$1 ${2##*/}" "$@"; }
+
+# merge_as NAME MODE PROGRAM ARGS...: the same under a name of its own.
+merge_as() {
+  merge_name=$1
   shift
-  merge_name=${1##*/}
-  under_patiently 60 "$merge_mode" "$@" >"$work/merge.out" 2>"$work/merge.err" </dev/null
+  under_patiently "${merge_seconds:-60}" "$@" >"$work/merge.out" 2>"$work/merge.err" </dev/null
   merge_status=$?
   while IFS= read -r merge_line; do
     case $merge_line in
@@ -85,9 +87,9 @@ merge() {
       *) echo "# ${merge_line#\# }" && continue ;;
     esac
     tap_count=$((tap_count + 1))
-    echo "$merge_verdict $tap_count - $merge_mode $merge_name: $merge_text"
+    echo "$merge_verdict $tap_count - $merge_name: $merge_text"
   done <"$work/merge.out"
-  ok "$merge_mode $merge_name runs to its plan and end" merge_ended || {
+  ok "$merge_name runs to its plan and end" merge_ended || {
     echo "#   status $merge_status"
     note "$work/merge.err"
   }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Real programs, unmodified: their output, errors and status are those of a run without us, with our malloc (LD_PRELOAD)
-# and with a leak report (gleaner leaks). Small inputs; nothing here depends on the time.
+# Real programs, unmodified: their output, errors and status are those of a run without us, with our malloc (LD_PRELOAD),
+# with a leak report (gleaner leaks), and with a collector (gleaner collect) that collects far more often than it would by
+# itself. Small inputs; nothing here depends on the time.
 . "$srcdir/tests/preload/common.sh"
 ulimit -c 0
 HOME=$work/home GIT_CONFIG_NOSYSTEM=1 TZ=UTC0
@@ -22,6 +23,10 @@ in_mode() {
   cd "$work/run" || return
   case $1 in
     leaks) timeout -k 5 200 "$tool" leaks --report="$work/report.%p" ${GLEANER_TEST_STRESS:+--stress} sh -c "$script" ;;
+    collect)
+      timeout -k 5 200 "$tool" collect --gc-cpu=100 --threshold0=256K --threshold1=2 --threshold2=2 \
+        ${GLEANER_TEST_STRESS:+--stress} sh -c "$script"
+      ;;
     *) under_patiently 50 "$1" sh -c "$script" ;;
   esac >"$work/$1.out" 2>"$work/$1.err" </dev/null
   echo "status $?" >>"$work/$1.out"
@@ -42,7 +47,7 @@ program() {
     }
   done
   in_mode glibc
-  for mode in ${GLEANER_TEST_MODES:-malloc leaks}; do
+  for mode in ${GLEANER_TEST_MODES:-malloc leaks collect}; do
     in_mode $mode
     ok "$program_name in mode $mode" same $mode || {
       diff "$work/glibc.out" "$work/$mode.out" >"$work/diff" || note "$work/diff"

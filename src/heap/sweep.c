@@ -222,8 +222,9 @@ static uint32_t sweep_change_each(struct block *block, uint32_t at, __m128i v, u
   for (; slots; slots &= slots - 1) {
     unsigned lane = bits_lowest(slots);
     uint8_t from = seen[lane], to = give_up ? sweep_dead_state() : (uint8_t)((from & ~STATE_AGE) | STATE_AGE_2);
+    if (!atomic_compare_exchange_strong((_Atomic uint8_t *)&block->state[at + lane], &from, to)) continue;
     if (give_up && (sweep_tell || sweep_poison)) sweep_give_up(block, at + lane);
-    changed += atomic_compare_exchange_strong((_Atomic uint8_t *)&block->state[at + lane], &from, to);
+    changed++;
   }
   return changed;
 }

@@ -10,12 +10,14 @@
 enum {
   pace_nursery_least = 4 << 20,
   pace_nursery_most = 32 << 20,
+  pace_owned_least = 16 << 20, /* the program frees most itself */
   pace_nursery_share = 4,      /* of what is live */
   pace_old_share = 4,          /* CPython's quarter */
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
   pace_little_share = 8,       /* less than an eighth of the new bytes reclaimed: back off */
   pace_back_off_most = 20,     /* doublings */
   pace_failure_ns = 1000 * 1000 * 1000,
+  pace_first_ns = 200 * 1000 * 1000, /* a program that ends sooner is left alone, unless it grows fast */
 };
 
 static struct {
@@ -84,6 +86,7 @@ void pace_get(struct pace_settings *settings) { *settings = pace.settings; }
 void pace_init(const struct pace_settings *settings) {
   pace_set(settings);
   pace_note();
+  atomic_store(&pace.not_before, pace_first_ns);
 }
 
 /* Which generation it is to be, when one is due. */
@@ -106,12 +109,17 @@ static bool pace_may_afford(void) {
   return os_process_clock() >= atomic_load(&pace.not_before);
 }
 
+/* A threshold that was set counts for both. */
+static size_t pace_owned_nursery(size_t nursery) {
+  return pace.settings.threshold[0] || nursery > pace_owned_least ? nursery : pace_owned_least;
+}
+
 bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
   size_t nursery = atomic_load_explicit(&pace.nursery, memory_order_relaxed);
   size_t collected = pace_new_collected(), owned = pace_new_owned();
   if (likely(collected + owned < nursery)) return false;
   if (pace_heap() < pace.settings.initial_heap) return false;
-  if (collected < nursery && ((owned >> pace.back_off) < nursery || !pace_may_afford())) return false;
+  if (collected < nursery && ((owned >> pace.back_off) < pace_owned_nursery(nursery) || !pace_may_afford())) return false;
   *generation = pace_generation(reason);
   return true;
 }

@@ -2,7 +2,7 @@
  * The program's errors: what was wrong with a pointer, told with the stacks that are known. */
 #include "config.h"
 
-#include "api/api.h"
+#include "api/gc_events.h"
 #include "api/record_out.h"
 #include "api/report_out.h"
 #include "base/print.h"
@@ -19,6 +19,27 @@ struct misuse_finding {
   char line[256];
   uint32_t allocated_by; /* a site, or 0 */
 };
+
+/* Nothing pointed to the block, in the collector's eyes, and yet here is its address: it was hidden somewhere. */
+static void misuse_reclaimed(struct misuse_finding *found, const char *name, uintptr_t p, size_t size) {
+  uint64_t number = gc_reclaimed_by(p);
+  size_t at = print_buffer(found->line, sizeof found->line, "%s: %p (a block of %zu bytes) was taken back by ", name, (void *)p, size);
+  if (number) at += print_buffer(found->line + at, sizeof found->line - at, "collection %lu", number);
+  else at += print_buffer(found->line + at, sizeof found->line - at, "a collection");
+  print_buffer(found->line + at, sizeof found->line - at, ", which found no pointer to it");
+}
+
+/* A slot that is free: freed twice, or reclaimed some time ago, or both. */
+static void misuse_free_slot(struct misuse_finding *found, enum misuse_call call, uintptr_t p, size_t size) {
+  uint64_t number = gc_reclaimed_by(p);
+  const char *what = call == MISUSE_FREE ? "double free" : "use after free";
+  size_t at = print_buffer(found->line, sizeof found->line, "%s: %s of %p (a block of %zu bytes)", misuse_calls[call], what,
+                           (void *)p, size);
+  char *rest = found->line + at;
+  if (number) print_buffer(rest, sizeof found->line - at, "; collection %lu took back what was there then", number);
+  else if (gc_stats_number() && birth_options.mode == MODE_COLLECT && !birth_options.poison)
+    print_buffer(rest, sizeof found->line - at, "; or a collection took it back, which poison=1 would tell");
+}
 
 /* One line, with what is known about the address. */
 static void misuse_examine(struct misuse_finding *found, enum misuse_call call, uintptr_t p) {
@@ -37,11 +58,10 @@ static void misuse_examine(struct misuse_finding *found, enum misuse_call call, 
   }
   const struct note *note = block_note(block, slot);
   uintptr_t start = block_slot_address(block, slot);
-  bool live = block->state[slot] & STATE_LIVE;
+  uint8_t state = ((volatile uint8_t *)block->state)[slot];
   if (note) found->allocated_by = note->site;
-  if (!live)
-    print_buffer(found->line, sizeof found->line, "%s: %s of %p (a block of %zu bytes)", name,
-                 call == MISUSE_FREE ? "double free" : "use after free", (void *)p, block_requested(block, slot));
+  if (state & STATE_HELD && p == start) misuse_reclaimed(found, name, p, block_requested(block, slot));
+  else if (!state_is_live(state)) misuse_free_slot(found, call, p, block_requested(block, slot));
   else
     print_buffer(found->line, sizeof found->line, "%s: invalid pointer %p, %zu bytes inside a block of %zu bytes", name,
                  (void *)p, (size_t)(p - start), block_requested(block, slot));

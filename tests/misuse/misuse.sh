@@ -65,6 +65,19 @@ run leaks abort double_free
 ok "a double free shows the stack of the free and that of the allocation" \
   eval 'grep -q "freed by" "$work/err" && grep -q "allocated by" "$work/err" &&
     [ "$(grep -c "#0  *main .*double_free" "$work/err")" = 2 ]' || show
+# Memory that was reclaimed while its address was hidden.
+run collect report:poison=1 free_reclaimed
+ok "a free() of reclaimed memory is named, with the collection that reclaimed it" \
+  named 'free(): 0x[0-9a-f]* (a block of 1000 bytes) was taken back by collection [123], which found no pointer' || show
+ok "it goes on with misuse=report" went_on || show
+ok "the stacks of the free and of the allocation are shown" \
+  eval 'grep -q "freed by" "$work/err" && grep -q "allocated by" "$work/err" &&
+    grep -q "#0  *hide .*free_reclaimed" "$work/err" && grep -q "#0  *main .*free_reclaimed" "$work/err"' || show
+run collect abort:poison=1 free_reclaimed
+ok "else the program aborts" aborted || show
+run collect report free_reclaimed
+ok "without poison=1 it is said how to find out" named 'free(): .*poison=1 would tell' || show
+
 # A correct program prints nothing, whatever the policy.
 for policy in abort report; do
   for mode in malloc leaks; do

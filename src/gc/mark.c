@@ -3,8 +3,8 @@
  *
  * A word goes this way, and memory is always asked for one station before it is needed:
  *
- *   word --in region?--> block --> slot --> [ring of states] --untaken: paint--> stack --> [ring of objects]
- *                                            prefetched on entry                         prefetched on entry
+ *   word --in region?--> unit --> slot --> [ring of states] --untaken: paint--> stack --> [ring of objects]
+ *                                           prefetched on entry                         prefetched on entry
  *
  * Most words lead to objects that are taken already: for them one state byte is read and the object is never
  * touched. With few objects under way (a list) there is nothing to overlap, so state and object are asked for
@@ -12,7 +12,8 @@
  *
  * Cost per word of an object: a subtraction and a comparison. Per pointer: half a line about its unit (32 bytes
  * in 64 KiB: it stays in the caches up to some GiB), the state byte. Per object taken: its lines and two
- * entries of 16 bytes.
+ * entries of 8 bytes. An entry is one word, so that it can be taken from the stack right after it was put there: two
+ * words loaded as one would wait until all stores before, which miss the caches, are done (twice the time for all).
  *
  * When the stack cannot grow, what does not fit is painted but not looked into, and the whole heap is searched
  * for painted objects afterwards, until nothing overflows: each such pass paints at least one more. */
@@ -21,6 +22,7 @@
 #include "gc/mark.h"
 
 #include "base/bits.h"
+#include "gc/holes.h"
 #include "gc/marker.h"
 #include "gc/scout.h"
 #include "os/maps.h"
@@ -30,107 +32,164 @@
 #include <errno.h>
 #include <string.h>
 
-static struct marker marker;
+_Atomic uint32_t mark_attention;
+
+static struct {
+  struct marker *markers; /* mark_most of them, in memory that is never given back */
+  unsigned count;
+  bool later;             /* ranges only begin with what they lead to */
+  bool no_scouts;
+  uint64_t guard;         /* of mangled words; 0: unknown */
+} mark;
+
+struct marker *mark_marker(unsigned number) { return &mark.markers[number]; }
 
 /* --- the stack --- */
 
-static size_t mark_stack_bytes(const struct marker *m) { return (size_t)((char *)m->end - (char *)m->stack); }
-
-bool mark_grow_slow(struct marker *m) {
-  size_t old = mark_stack_bytes(m), bytes = old ? old * 2 : mark_first_stack;
-  if (old && m->most_bytes && bytes > m->most_bytes) return false;
-  char *more = os_memory_map(bytes);
+static bool mark_grow(struct marker *m) {
+  size_t bytes = m->mapped ? m->mapped * 2 : mark_first_stack, used = (size_t)((char *)m->top - (char *)m->bottom);
+  if (m->most && m->mapped) return false;
+  uint64_t *more = os_memory_map(bytes);
   if (!more) return false;
-  if (old) {
-    memcpy(more, m->stack, old);
-    os_memory_unmap(m->stack, old);
-  }
-  m->stack = (struct mark_span *)more;
-  m->top = m->stack + old / sizeof *m->top;
-  m->end = m->stack + bytes / sizeof *m->end;
+  if (bytes >= 4 * mark_first_stack) os_memory_huge(more, bytes);
+  memcpy(more, m->bottom, used);
+  if (m->mapped) os_memory_unmap(m->stack, m->mapped);
+  m->mapped = bytes;
+  m->stack = m->bottom = more;
+  m->top = m->stack + used / sizeof *m->top;
+  m->end = m->stack + (m->most ? m->most : bytes / sizeof *m->end);
   return true;
 }
 
-/* Looks at the words that begin in [lo, lo + size) and end by hi. */
-ALWAYS_INLINE void mark_words(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi, bool sparse) {
-  uintptr_t end = lo + size;
-  if (unlikely(m->unaligned)) {
-    if (end > hi - (sizeof(uintptr_t) - 1)) end = hi - (sizeof(uintptr_t) - 1);
-    for (; lo < end; lo++) {
-      uintptr_t word;
-      memcpy(&word, (const void *)lo, sizeof word);
-      mark_word(m, word, sparse);
-    }
-    return;
+/* What was given away has left room at the bottom. */
+static bool mark_compact(struct marker *m) {
+  size_t gap = (size_t)(m->bottom - m->stack), used = (size_t)(m->top - m->bottom);
+  if (gap < used || gap == 0) return false;
+  memcpy(m->stack, m->bottom, used * sizeof *m->stack);
+  m->bottom = m->stack;
+  m->top = m->stack + used;
+  return true;
+}
+
+__attribute__((noinline)) void mark_push_slow(struct marker *m, uint64_t object) {
+  if (m->top != m->end || mark_compact(m) || mark_grow(m))
+    *m->top++ = object;
+  else
+    m->overflow = true;
+}
+
+/* A part of an object, of any size. */
+static void mark_push_range(struct marker *m, uintptr_t lo, size_t size) {
+  const size_t most = (size_t)1 << 29;
+  for (size_t part; size > 0; lo += part, size -= part) {
+    part = size < most ? size : most;
+    mark_push(m, units_object(lo, part / sizeof(uintptr_t)));
   }
-  const uintptr_t base = m->base; /* in registers: a store of a state byte may alias anything */
+}
+
+/* --- words --- */
+
+ALWAYS_INLINE void mark_word(struct marker *m, uintptr_t word, bool sparse, bool running) {
+  uintptr_t offset = word - m->base;
+  if (offset < m->limit) mark_offset(m, offset, sparse, running);
+}
+
+void mark_word_told(struct marker *m, uintptr_t word) { mark_word(m, word, true, m->running); }
+
+/* Looks at the words of [lo, lo + size). */
+ALWAYS_INLINE void mark_words(struct marker *m, uintptr_t lo, size_t size, bool sparse, bool running) {
+  const uintptr_t end = lo + size, base = m->base; /* in registers: a store of a state byte may alias anything */
   const size_t limit = m->limit;
   for (; lo < end; lo += sizeof(uintptr_t)) {
-    uintptr_t word = *(const uintptr_t *)lo;
-    if (unlikely(word - base < limit)) mark_word(m, word, sparse);
+    uintptr_t offset = *(const volatile uintptr_t *)lo - base;
+    if (unlikely(offset < limit)) mark_offset(m, offset, sparse, running);
   }
 }
 
-/* --- memory that cannot simply be read --- */
-
-static bool mark_is_holed(const struct marker *m, uintptr_t lo, uintptr_t hi) {
-  size_t a = 0, b = m->nholes; /* the first hole that ends above lo */
-  while (a < b) {
-    size_t middle = (a + b) / 2;
-    if (m->holes[middle].hi > lo)
-      b = middle;
-    else
-      a = middle + 1;
+/* At any byte: the words that begin in [lo, lo + size) and end by hi. */
+static void mark_bytes(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi) {
+  uintptr_t end = lo + size;
+  if (end > hi - (sizeof(uintptr_t) - 1)) end = hi - (sizeof(uintptr_t) - 1);
+  for (; lo < end; lo++) {
+    uintptr_t word;
+    memcpy(&word, (const void *)lo, sizeof word);
+    mark_word(m, word, false, m->running);
   }
-  return a < m->nholes && m->holes[a].lo < hi;
 }
-
-bool mark_may_read(uintptr_t lo, uintptr_t hi) { return !(marker.nholes && mark_is_holed(&marker, lo, hi)); }
-bool mark_is_unaligned(void) { return marker.unaligned; }
 
 static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi) {
   for (uintptr_t next; lo < hi; lo = next) {
     next = bits_align_down(lo, mark_chunk) + mark_chunk;
     if (next > hi) next = hi;
     size_t got = os_maps_peek(lo, m->buffer, next - lo);
-    if (got >= sizeof(uintptr_t)) mark_words(m, (uintptr_t)m->buffer, got, (uintptr_t)m->buffer + got, false);
+    if (got < next - lo) m->failed = true;
+    if (m->unaligned && got >= sizeof(uintptr_t))
+      mark_bytes(m, (uintptr_t)m->buffer, got, (uintptr_t)m->buffer + got);
+    else
+      mark_words(m, (uintptr_t)m->buffer, bits_align_down(got, sizeof(uintptr_t)), false, m->running);
   }
 }
 
+/* The same as mark_words where that does not do. */
+static __attribute__((noinline)) void mark_oddly(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi) {
+  uintptr_t last = hi - lo - size < sizeof(uintptr_t) ? hi : lo + size + sizeof(uintptr_t);
+  if (holes_any() && holes_meet(lo, last))
+    mark_copied(m, lo, lo + size);
+  else if (m->unaligned)
+    mark_bytes(m, lo, size, hi);
+  else
+    mark_words(m, lo, size, false, m->running);
+}
+
+/* --- objects that are not simply a run of words --- */
+
 static void mark_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
   struct marker *m = arg;
-  if (present && !(m->nholes && mark_is_holed(m, lo, hi)))
-    mark_push(m, lo, hi - lo);
+  if (present && mark_may_read(lo, hi))
+    mark_push_range(m, lo, hi - lo);
   else
     mark_copied(m, lo, hi);
 }
 
-static __attribute__((noinline)) void mark_paged_slow(struct marker *m, uintptr_t lo, size_t size,
-                                                      os_maps_range *each) {
+static void mark_large(uintptr_t lo, size_t size, os_maps_range *each, struct marker *m) {
   uintptr_t top = bits_align_down(lo + size, os_page_size); /* a large object ends at a page */
   struct os_mapping mapping = {.lo = bits_align_down(lo, os_page_size), .hi = top, .read = true, .write = true};
   os_maps_written(&mapping, each, m);
 }
 
-/* --- the loop --- */
-
-ALWAYS_INLINE void mark_look(struct marker *m, struct mark_span span, bool sparse) {
-  if (unlikely(span.size & (MARK_PAGED | MARK_SEGMENT))) {
-    if (span.size & MARK_SEGMENT)
-      scouts_mark_segment(m, span.lo);
-    else
-      mark_paged_slow(m, span.lo, span.size & ~MARK_PAGED, mark_pages);
+static __attribute__((noinline)) void mark_look_slow(struct marker *m, uint64_t object) {
+  if ((object & UNITS_LENGTH) == MARK_SEGMENT) {
+    scouts_mark_segment(m, object >> units_length_bits);
     return;
   }
-  uintptr_t hi = span.lo + span.size;
-  if (unlikely(span.size > mark_chunk)) {
-    mark_push(m, span.lo + mark_chunk, span.size - mark_chunk);
-    span.size = mark_chunk;
+  uintptr_t lo = units_address(object);
+  if (object & UNITS_LARGE) {
+    size_t size = ((volatile struct block *)region_find(lo))->size;
+    if (size >= mark_paged)
+      mark_large(lo, size, mark_pages, m);
+    else
+      mark_push_range(m, lo, size);
+    return;
   }
-  if (unlikely(m->nholes) && mark_is_holed(m, span.lo, hi))
-    mark_copied(m, span.lo, span.lo + span.size);
-  else
-    mark_words(m, span.lo, span.size, hi, sparse);
+  size_t size = (object & UNITS_LENGTH) * sizeof(uintptr_t), part = size;
+  if (size > mark_chunk) mark_push_range(m, lo + mark_chunk, size - (part = mark_chunk));
+  mark_oddly(m, lo, part, lo + size);
+}
+
+/* --- the loop --- */
+
+ALWAYS_INLINE void mark_look(struct marker *m, uint64_t object, bool sparse, bool running) {
+  const uint64_t chunk = mark_chunk / sizeof(uintptr_t);
+  uint64_t length = object & UNITS_LENGTH;
+  if (unlikely((object & UNITS_LARGE) | m->odd)) {
+    mark_look_slow(m, object);
+    return;
+  }
+  if (unlikely(length > chunk)) {
+    mark_push(m, object + (chunk << units_length_bits) - chunk);
+    length = chunk;
+  }
+  mark_words(m, m->base + (object >> units_length_bits) * sizeof(uintptr_t), length * sizeof(uintptr_t), sparse, running);
 }
 
 /* With hardly anything under way for a while, and that slow, scouts go ahead: see scout.h. A list laid out in
@@ -153,14 +212,23 @@ ALWAYS_INLINE void mark_lone(struct marker *m) {
     mark_lone_slow(m);
 }
 
-/* Until nothing is under way. */
-static void mark_drain(struct marker *m) {
+ALWAYS_INLINE void mark_states(struct marker *m, bool running) {
+  while (m->state_head != m->state_tail) mark_take(m, m->states[m->state_head++ % mark_state_ring], running);
+}
+
+/* What is under way goes back to the stack. */
+static __attribute__((unused)) void mark_settle(struct marker *m) {
+  mark_states(m, m->running);
+  while (m->object_head != m->object_tail) mark_push(m, m->objects[m->object_head++ % mark_object_ring]);
+}
+
+ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
   enum { few = 2 };
   for (;;) {
-    while (m->object_tail - m->object_head < mark_object_ring && m->top != m->stack) {
-      struct mark_span span = *--m->top;
-      __builtin_prefetch((void *)span.lo);
-      m->objects[m->object_tail++ % mark_object_ring] = span;
+    while (m->object_tail - m->object_head < mark_object_ring && m->top != m->bottom) {
+      uint64_t object = *--m->top;
+      __builtin_prefetch((void *)(m->base + (object >> units_length_bits) * sizeof(uintptr_t)));
+      m->objects[m->object_tail++ % mark_object_ring] = object;
     }
     uint32_t under_way = m->object_tail - m->object_head;
     if (under_way) {
@@ -168,24 +236,36 @@ static void mark_drain(struct marker *m) {
         mark_lone(m);
       else
         m->lone = 0;
-      mark_look(m, m->objects[m->object_head++ % mark_object_ring], under_way <= few);
+      mark_look(m, m->objects[m->object_head++ % mark_object_ring], under_way <= few, running);
       continue;
     }
     if (m->state_head == m->state_tail) return;
     if (m->scouts) scouts_step(m);
-    while (m->state_head != m->state_tail) mark_take(m, m->states[m->state_head++ % mark_state_ring]);
+    mark_states(m, running);
   }
 }
+
+static __attribute__((noinline)) void mark_loop_stopped(struct marker *m) { mark_loop(m, false); }
+static __attribute__((noinline)) void mark_loop_running(struct marker *m) { mark_loop(m, true); }
+
+void mark_run(struct marker *m) {
+  if (m->running)
+    mark_loop_running(m);
+  else
+    mark_loop_stopped(m);
+}
+
+/* --- ranges --- */
 
 /* Looks at a range of any size without putting it on the stack. */
 static void mark_now(struct marker *m, uintptr_t lo, uintptr_t hi) {
   for (uintptr_t next; lo < hi; lo = next) {
     next = hi - lo > mark_chunk ? lo + mark_chunk : hi;
-    if (m->nholes && mark_is_holed(m, lo, hi - next < sizeof(uintptr_t) ? hi : next + sizeof(uintptr_t)))
-      mark_copied(m, lo, next);
+    if (unlikely(m->odd))
+      mark_oddly(m, lo, next - lo, hi);
     else
-      mark_words(m, lo, next - lo, hi, false);
-    mark_drain(m);
+      mark_words(m, lo, next - lo, false, m->running);
+    if (!mark.later) mark_run(m);
   }
 }
 
@@ -196,166 +276,227 @@ static void mark_pages_now(uintptr_t lo, uintptr_t hi, bool present, void *arg) 
     return;
   }
   mark_copied(m, lo, hi);
-  mark_drain(m);
+  mark_run(m);
 }
 
-static void mark_slot_now(struct marker *m, struct block *block, uint32_t slot) {
+/* Looks at an object without putting it on the stack, but for what it leads to. */
+static void mark_object_now(struct marker *m, struct block *block, uint32_t slot) {
   uintptr_t lo = block_slot_address(block, slot);
   size_t size = block_slot_bytes(block);
   if (!kind_is_scanned(block->kind)) return;
   if (size >= mark_paged)
-    mark_paged_slow(m, lo, size, mark_pages_now);
+    mark_large(lo, size, mark_pages_now, m);
   else
     mark_now(m, lo, lo + size);
 }
 
-static void mark_recover_slow(struct marker *m) {
+/* --- when the stack was too small --- */
+
+static bool mark_take_overflow(void) {
+  bool overflow = false;
+  for (unsigned i = 0; i < mark.count; i++) {
+    overflow = overflow || mark.markers[i].overflow;
+    mark.markers[i].overflow = false;
+  }
+  return overflow;
+}
+
+static __attribute__((noinline)) void mark_recover_slow(struct marker *m) {
   uint8_t mask = m->colour.mask, want = m->colour.want ^ m->colour.paint;
-  while (m->overflow) {
-    m->overflow = false;
+  while (mark_take_overflow()) {
     struct block *block;
     for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
       for (uint32_t slot = 0; slot < block->nslots; slot++)
-        if ((block->state[slot] & mask) == want) mark_slot_now(m, block, slot);
+        if ((block->state[slot] & mask) == want) mark_object_now(m, block, slot);
   }
 }
 
+static void mark_finish(struct marker *m) {
+  if (mark.later) return;
+  mark_run(m);
+  if (unlikely(m->overflow) && mark.count == 1) mark_recover_slow(m);
+}
+
+/* Enough for the rings to be full most of the time; more would only take room. */
+static void mark_go_on(struct marker *m) {
+  enum { enough = 4096 };
+  if (unlikely(m->top - m->bottom > enough) && !mark.later) mark_finish(m);
+}
+
+/* --- what is told --- */
+
 void mark_range(uintptr_t lo, uintptr_t hi) {
-  struct marker *m = &marker;
+  struct marker *m = mark.markers;
   if (!m->unaligned) lo = bits_align_up(lo, sizeof(uintptr_t));
   if (!m->unaligned) hi = bits_align_down(hi, sizeof(uintptr_t));
   if (hi < lo + sizeof(uintptr_t) || hi < lo) return;
   mark_now(m, lo, hi);
-  if (m->overflow) mark_recover_slow(m);
+  mark_finish(m);
 }
 
 /* rol(value ^ guard, 17): an address has its top 17 bits clear, so those of the guard show in the lowest 17. */
 void mark_mangled(uintptr_t lo, uintptr_t hi) {
   enum { turn = 17 };
-  struct marker *m = &marker;
-  uint64_t guard = m->guard, low = guard >> (64 - turn);
+  struct marker *m = mark.markers;
+  uint64_t guard = mark.guard, low = guard >> (64 - turn);
   if (!guard) return;
   hi = bits_align_down(hi, sizeof(uintptr_t));
   for (lo = bits_align_up(lo, sizeof(uintptr_t)); lo < hi; lo += sizeof(uintptr_t)) {
-    uint64_t word = *(const uint64_t *)lo;
+    uint64_t word = *(const volatile uint64_t *)lo;
     if (unlikely((word & (((uint64_t)1 << turn) - 1)) == low))
-      mark_word(m, (word >> turn | word << (64 - turn)) ^ guard, false);
+      mark_word_told(m, (word >> turn | word << (64 - turn)) ^ guard);
   }
-  mark_drain(m);
-  if (m->overflow) mark_recover_slow(m);
+  mark_finish(m);
 }
 
 void mark_contents(struct block *block, uint32_t slot) {
-  struct marker *m = &marker;
-  mark_slot_now(m, block, slot);
-  if (m->overflow) mark_recover_slow(m);
+  struct marker *m = mark.markers;
+  mark_object_now(m, block, slot);
+  mark_finish(m);
 }
 
 void mark_slot(struct block *block, uint32_t slot) {
-  struct marker *m = &marker;
-  uint8_t *state = &block->state[slot];
-  if ((*state & m->colour.mask) != m->colour.want) return;
-  *state ^= m->colour.paint;
-  mark_slot_now(m, block, slot);
-  if (m->overflow) mark_recover_slow(m);
+  struct marker *m = mark.markers;
+  const struct unit *unit = &m->units[(block->start - m->base) >> block_unit_shift];
+  mark_take(m, (struct mark_state){&block->state[slot], mark_object_of(unit, slot)}, m->running);
+  mark_go_on(m);
 }
 
-uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
-  struct marker *m = &marker;
+/* --- the linear scan --- */
+
+/* What the words lead to, of the ages asked for. */
+static uint8_t mark_young_words(struct marker *m, const volatile uintptr_t *word, size_t count, uint8_t ages) {
   uint8_t met = 0;
-  for (uintptr_t at = lo; at < hi; at += sizeof(uintptr_t)) {
-    uintptr_t offset = *(const uintptr_t *)at - m->base;
-    if (likely(offset >= m->limit)) continue;
+  for (size_t i = 0; i < count; i++) {
+    uintptr_t offset = word[i] - m->base;
+    if (offset >= m->limit) continue;
     uint8_t here = atomic_load_explicit(&region.ages[offset >> block_unit_shift], memory_order_relaxed) & ages;
-    if (!here) continue;
     met |= here;
-    mark_word(m, offset + m->base, false);
+    if (here) mark_offset(m, offset, false, m->running);
   }
-  mark_drain(m);
-  if (m->overflow) mark_recover_slow(m);
   return met;
 }
 
-void mark_all(void) {}
+static __attribute__((noinline)) uint8_t mark_young_oddly(struct marker *m, uintptr_t lo, uintptr_t hi, uint8_t ages) {
+  uint8_t met = 0;
+  if (m->unaligned) { /* the filter is for words: all of it, then */
+    mark_now(m, lo, hi);
+    return ages;
+  }
+  for (uintptr_t next; lo < hi; lo = next) {
+    next = hi - lo > mark_chunk ? lo + mark_chunk : hi;
+    uintptr_t from = lo;
+    if (holes_meet(lo, next)) {
+      from = (uintptr_t)m->buffer;
+      if (os_maps_peek(lo, m->buffer, next - lo) < next - lo) m->failed = true;
+    }
+    met |= mark_young_words(m, (const uintptr_t *)from, (next - lo) / sizeof(uintptr_t), ages);
+  }
+  return met;
+}
+
+/* Without a branch that depends on a word: whatever leads out of the region is taken as leading behind its end, where
+ * nothing is young. */
+uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
+  enum { stride = 8 };
+  struct marker *m = mark.markers;
+  const uint8_t *table = (const uint8_t *)region.ages;
+  const uintptr_t base = m->base;
+  const size_t units = m->limit >> block_unit_shift, behind = units < region.span >> block_unit_shift ? units : units - 1;
+  const volatile uintptr_t *word = (const uintptr_t *)lo, *end = (const uintptr_t *)hi;
+  uint8_t met = 0;
+  if (unlikely(m->odd)) {
+    met = mark_young_oddly(m, lo, hi, ages);
+    word = end;
+  }
+  for (; end - word >= stride; word += stride) {
+    uint8_t any = 0;
+    for (unsigned i = 0; i < stride; i++) {
+      size_t unit = (word[i] - base) >> block_unit_shift;
+      any |= table[unit < units ? unit : behind];
+    }
+    if (unlikely(any & ages)) met |= mark_young_words(m, word, stride, ages);
+  }
+  met |= mark_young_words(m, word, (size_t)(end - word), ages);
+  mark_go_on(m);
+  return met;
+}
+
+void mark_all(void) {
+  struct marker *m = mark.markers;
+  mark.later = false;
+  mark_run(m);
+  mark_recover_slow(m);
+}
+
 unsigned mark_count(void) { return 1; }
 
+bool mark_may_read(uintptr_t lo, uintptr_t hi) { return !(holes_any() && holes_meet(lo, hi)); }
+bool mark_is_unaligned(void) { return mark.markers->unaligned; }
+
+bool mark_is_complete(void) {
+  for (unsigned i = 0; i < mark.count; i++)
+    if (mark.markers[i].failed) return false;
+  return true;
+}
+
 void mark_use(struct mark_colour colour) {
-  struct marker *m = &marker;
   CHECK((colour.mask & colour.paint) == colour.paint);
-  scouts_end(m);
-  m->colour = colour;
-  m->scouts_tried = m->no_scouts || colour.paint != STATE_MARK || m->unaligned || m->nholes; /* or not to be tried */
-  m->lone = m->lone_windows = 0;
+  scouts_end(mark.markers);
+  for (unsigned i = 0; i < mark.count; i++) {
+    struct marker *m = &mark.markers[i];
+    m->colour = colour;
+    m->scouts_tried = mark.no_scouts || colour.paint != STATE_MARK || m->odd; /* or not to be tried */
+    m->lone = m->lone_windows = 0;
+  }
 }
 
 /* --- begin and end --- */
 
-/* Whether some object reaches into [lo, hi). */
-static bool mark_holds_object(uintptr_t lo, uintptr_t hi) {
-  for (uintptr_t at = bits_align_down(lo, block_unit); at < hi; at += block_unit) {
-    const struct block *block = region_find(at);
-    if (block && block->start < hi && block->start + block->size > lo) return true;
-  }
-  return false;
-}
+static size_t mark_markers_bytes(void) { return bits_align_up(mark_most * sizeof *mark.markers, os_page_size); }
 
-/* The program may have taken away the right to read parts of its heap. */
-static bool mark_find_holes(const struct os_mapping *mapping, void *arg) {
-  struct marker *m = arg;
-  uintptr_t lo = mapping->lo, hi = mapping->hi, end = m->base + m->limit;
-  if (lo >= end) return false;
-  if (mapping->read || hi <= m->base) return true;
-  if (lo < m->base) lo = m->base;
-  if (hi > end) hi = end;
-  if (!mark_holds_object(lo, hi)) return true;
-  if (m->nholes == mark_holes_max) { /* coarse, but right */
-    m->holes[m->nholes - 1].hi = hi;
-    return true;
-  }
-  m->holes[m->nholes++] = (struct mark_hole){lo, hi};
-  return true;
-}
-
-static size_t mark_units_bytes(const struct marker *m) {
-  return bits_align_up((m->limit >> block_unit_shift) * sizeof *m->units + 1, os_page_size);
-}
-
-static bool mark_list_units(struct marker *m) {
-  m->units = os_memory_map(mark_units_bytes(m));
-  if (!m->units) return false;
-  const struct block *block;
-  for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
-    for (size_t i = 0; i < block->units; i++)
-      m->units[unit + i] = (struct mark_unit){block->start, block->state, block->inverse, block->slot_size,
-                                              kind_is_scanned(block->kind)};
-  return true;
+static void mark_prepare(struct marker *m, const struct mark_options *options) {
+  m->base = region.base;
+  m->limit = atomic_load(&region.used) << block_unit_shift;
+  m->units = units_table();
+  m->unaligned = options->unaligned;
+  m->odd = m->unaligned || holes_any();
+  m->running = options->running;
+  m->failed = m->overflow = false;
+  m->scouts_tried = true;
+  m->lone_eager = options->scouts_after != 0;
+  m->lone_most = options->scouts_after ? options->scouts_after : mark_lone_most;
+  m->state_head = m->state_tail = m->object_head = m->object_tail = 0;
+  m->most = options->most_pending;
+  m->top = m->bottom = m->stack;
+  m->end = m->stack + m->mapped / sizeof *m->end;
+  if (m->most && m->mapped) m->end = m->stack + m->most;
 }
 
 int mark_begin(const struct mark_options *options) {
-  struct marker *m = &marker;
-  memset(m, 0, sizeof *m); /* what an earlier search left in the rings must not look like a root */
-  m->base = region.base;
-  m->limit = atomic_load(&region.used) << block_unit_shift;
-  m->unaligned = options->unaligned;
-  m->no_scouts = options->no_scouts;
-  m->lone_eager = options->scouts_after != 0;
-  m->lone_most = options->scouts_after ? options->scouts_after : mark_lone_most;
-  m->most_bytes = options->most_pending * sizeof(struct mark_span);
-  if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(m->guard));
-  m->holes = os_memory_map(mark_holes_max * sizeof *m->holes);
-  if (!m->holes || !mark_grow_slow(m) || !mark_list_units(m)) return ENOMEM;
-  if (options->most_pending) m->end = m->stack + options->most_pending;
-  os_maps_each(mark_find_holes, m);
-  return 0;
+  uintptr_t limit = atomic_load(&region.used) << block_unit_shift;
+  if (!mark.markers) mark.markers = os_memory_map(mark_markers_bytes());
+  if (!mark.markers) return ENOMEM;
+  int error = units_begin();
+  if (!error) error = holes_find(region.base, region.base + limit);
+  if (error) return error;
+  mark.count = 1;
+  mark.later = options->later;
+  mark.no_scouts = options->no_scouts || options->running;
+  if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(mark.guard));
+  for (unsigned i = 0; i < mark.count; i++) mark_prepare(&mark.markers[i], options);
+  return mark.markers->mapped || mark_grow(mark.markers) ? 0 : ENOMEM;
+}
+
+/* What a large heap needed is too much for a small one. */
+static void mark_trim(struct marker *m) {
+  size_t keep = m->limit / 64 > mark_first_stack ? bits_align_up(m->limit / 64, os_page_size) : mark_first_stack;
+  if (m->mapped > keep) os_memory_purge((char *)m->stack + keep, m->mapped - keep);
 }
 
 void mark_end(void) {
-  struct marker *m = &marker;
-  scouts_end(m);
-  if (m->stack) os_memory_unmap(m->stack, m->most_bytes ? mark_first_stack : mark_stack_bytes(m));
-  if (m->holes) os_memory_unmap(m->holes, mark_holes_max * sizeof *m->holes);
-  if (m->units) os_memory_unmap(m->units, mark_units_bytes(m));
-  m->stack = m->top = m->end = NULL;
-  m->holes = NULL;
-  m->units = NULL;
+  if (!mark.markers) return;
+  scouts_end(mark.markers);
+  for (unsigned i = 0; i < mark.count; i++) mark_trim(&mark.markers[i]);
+  mark.count = 0;
 }

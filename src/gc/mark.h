@@ -18,7 +18,9 @@ struct mark_colour {
 
 struct mark_options {
   bool unaligned;      /* a pointer may begin at any byte, not only at a word */
-  bool running;        /* the program runs meanwhile: states are changed by atomic exchange */
+  bool running;        /* the program runs meanwhile: states are changed by atomic exchange, and what is new (exactly LIVE)
+                          is not taken */
+  bool later;          /* what the ranges lead to waits for mark_all or concurrent_begin */
   bool no_scouts;      /* their paint has another meaning where objects have ages */
   unsigned markers;    /* threads that mark, this one included; 0 and 1: this one alone. Fewer when refused */
   uint32_t scouts_after; /* objects that came alone before scouts are sent (scout.h), 0: as is best */
@@ -40,8 +42,8 @@ void mark_range(uintptr_t lo, uintptr_t hi);
 void mark_mangled(uintptr_t lo, uintptr_t hi);
 
 /* The same for a part of an old object, fast where hardly any word leads to young ones: only words that lead to a unit with
- * one of these REGION_AGE_ bits are looked at. Returns the REGION_AGE_ bits, of those asked for, of all units that words
- * led to. */
+ * one of these REGION_AGE_ bits are looked at; it ends with mark_all. Returns the REGION_AGE_ bits, of those asked for, of all
+ * units that words led to. Bounds are multiples of a word. */
 uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages);
 
 /* Whether all of it can be read in place: the program may have taken the right to parts of its heap away. And whether pointers
@@ -52,11 +54,14 @@ bool mark_is_unaligned(void);
 /* Takes what is reachable from the contents of the slot; the slot itself only if something leads back to it. */
 void mark_contents(struct block *block, uint32_t slot);
 
-/* Takes this slot, if it is to be taken, as if a word had led to it. */
+/* Takes this slot, if it is to be taken, as if a word had led to it. What it leads to may have to wait for mark_all. */
 void mark_slot(struct block *block, uint32_t slot);
 
 /* Until nothing is left to be looked into. */
 void mark_all(void);
+
+/* Whether everything could be read; if not, something reachable may have been missed. */
+bool mark_is_complete(void);
 
 /* How many threads mark (since mark_begin). */
 unsigned mark_count(void);

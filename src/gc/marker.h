@@ -1,72 +1,58 @@
 /* SPDX-License-Identifier: MIT
- * The inside of the marker, shared by mark.c and scout.c alone: its data, and the few functions of the hot
- * path. */
+ * The inside of the marker, shared by mark.c, workers.c, concurrent.c and scout.c alone: its data, and the few functions
+ * of the hot path.
+ *
+ * An object under way is one word (heap/units.h); so is a part of one. With UNITS_LARGE its length is not there but at
+ * its block; MARK_SEGMENT tells the number of a segment (scout.h) in the place of an address. */
 #ifndef GLEANER_MARKER_H
 #define GLEANER_MARKER_H
 
 #include "gc/mark.h"
+#include "heap/units.h"
 
 struct scouts;
 
 enum {
-  mark_state_ring = 64,  /* powers of two */
+  mark_state_ring = 64, /* powers of two */
   mark_object_ring = 32,
-  mark_chunk = 4096,     /* bytes of an object looked at in one go, so that the stack stays small */
-  mark_paged = 1 << 18,  /* a larger object may have pages that were never touched */
+  mark_chunk = 4096,    /* bytes of an object looked at in one go, so that the stack stays small */
+  mark_paged = 1 << 18, /* a larger object may have pages that were never touched */
   mark_first_stack = 1 << 20,
-  mark_holes_max = 4096,
+  mark_most = 32,        /* markers */
+  mark_attend_every = 32, /* objects */
   mark_lone_most = 4096, /* objects in a row that came alone, */
   mark_lone_ns = 100,    /* each after more than this time, */
   mark_lone_windows = 8, /* and that so many times on end: then scouts are sent */
 };
 
-/* What the loop needs to know of a unit, in half a cache line: the descriptors lie scattered among state bytes,
- * and going through them costs a list two misses more for each object. All 0: no block there, so that no state
- * is ever found. */
-struct mark_unit {
-  uintptr_t start; /* of its block */
-  uint8_t *state;
-  uint32_t inverse;   /* 0: large */
-  uint32_t slot_size; /* 0: large */
-  bool scanned;
-};
-
-struct mark_state { /* a candidate, its state byte under way */
-  uint8_t *state;
-  const struct mark_unit *unit;
-};
-
-struct mark_span { /* an object, or a part of one, to be looked into */
-  uintptr_t lo;
-  size_t size; /* the top bit: a large object of which only touched pages count */
-};
-#define MARK_PAGED ((size_t)1 << 63)
-#define MARK_SEGMENT ((size_t)1 << 62) /* lo is the number of a segment: see scout.h */
+#define MARK_SEGMENT ((uint64_t)3)
 
 /* States of scouted objects, while marking with STATE_MARK only: see scout.h. */
 enum { MARK_SCOUTED = STATE_LOST, MARK_START = STATE_ENTRY };
 
-struct mark_hole {
-  uintptr_t lo, hi;
+struct mark_state { /* a candidate, its state byte under way */
+  uint8_t *state;
+  uint64_t object;
 };
 
 struct marker {
-  /* constant during a search */
+  /* the same for all, and constant while they are at work */
   uintptr_t base;
   size_t limit; /* bytes of the region that were ever used */
-  struct mark_unit *units;
+  const struct unit *units;
   struct mark_colour colour;
-  bool unaligned, no_scouts;
-  uint64_t guard;    /* of mangled words; 0: unknown */
-  size_t nholes;     /* parts of objects that cannot be read in place */
-  struct mark_hole *holes;
-  size_t most_bytes; /* of the stack */
+  uint8_t scouted;        /* MARK_SCOUTED when scouts are out, else 0 */
+  bool unaligned, odd;    /* odd: objects cannot simply be read word by word */
+  bool running;
+  bool failed;            /* something could not be read */
+  bool overflow;          /* something was painted and is not on the stack */
+  uint64_t *stack, *bottom, *top, *end; /* [bottom, top) waits; what is given away is taken from the bottom */
+  size_t mapped;          /* bytes of the stack */
+  size_t most;            /* entries of the stack; 0: no limit */
 
-  bool overflow;
-  struct mark_span *stack, *top, *end;
   uint32_t state_head, state_tail, object_head, object_tail; /* tail - head entries are under way */
   struct mark_state states[mark_state_ring];
-  struct mark_span objects[mark_object_ring];
+  uint64_t objects[mark_object_ring];
 
   struct scouts *scouts; /* NULL: none are out */
   bool scouts_tried;
@@ -74,54 +60,68 @@ struct marker {
   uint32_t lone, lone_most; /* steps with hardly anything under way; how many make a window */
   uint32_t lone_windows;    /* slow ones, on end */
   uint64_t lone_since;
-  char buffer[mark_chunk]; /* a copy of what cannot be read in place */
+  _Alignas(64) char buffer[mark_chunk]; /* a copy of what cannot be read in place */
 };
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* Nonzero: every marker is to call workers_attend now and then. */
+extern _Atomic uint32_t mark_attention;
 
-bool mark_grow_slow(struct marker *m);
+/* The markers: 0 is the one of the thread that tells ranges. */
+struct marker *mark_marker(unsigned number);
+/* Goes on until nothing is left on this marker, or workers_attend says that it should stop; then all it has is on its
+ * stack. */
+void mark_run(struct marker *m);
+void mark_push_slow(struct marker *m, uint64_t object);
+/* A word that was found by other means than by looking at an object. */
+void mark_word_told(struct marker *m, uintptr_t word);
 /* In scout.c: the marker has come to a scouted object, whose state was old and is painted now. True if it
  * begins a segment, which has been put on the stack: then its contents need no look. */
 bool scouts_meet(struct marker *m, uint8_t old, uint8_t *state);
 
-ALWAYS_INLINE void mark_push(struct marker *m, uintptr_t lo, size_t size) {
-  if (unlikely(m->top == m->end) && !mark_grow_slow(m)) {
-    m->overflow = true;
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE void mark_push(struct marker *m, uint64_t object) {
+  if (unlikely(m->top == m->end)) {
+    mark_push_slow(m, object);
     return;
   }
-  *m->top++ = (struct mark_span){lo, size};
+  *m->top++ = object;
 }
+
+ALWAYS_INLINE uint64_t mark_object_of(const struct unit *unit, uint64_t slot) { return unit->object + slot * unit->step; }
 
 /* --- a candidate --- */
 
-ALWAYS_INLINE void mark_take(struct marker *m, struct mark_state candidate) {
-  uint8_t state = *candidate.state;
-  if ((state & m->colour.mask) != m->colour.want) return;
-  *candidate.state = state ^ m->colour.paint;
-  const struct mark_unit *unit = candidate.unit;
-  if (!unit->scanned) return;
-  if (unlikely(state & MARK_SCOUTED) && m->scouts && scouts_meet(m, state, candidate.state)) return;
-  if (likely(unit->slot_size)) {
-    uintptr_t slot = (uintptr_t)(candidate.state - unit->state);
-    mark_push(m, unit->start + slot * unit->slot_size, unit->slot_size);
-    return;
-  }
-  size_t size = region_find(unit->start)->size;
-  mark_push(m, unit->start, size >= mark_paged ? size | MARK_PAGED : size);
+/* The program hands out and frees meanwhile, and other markers are at work. What is new is never garbage: it is left to
+ * the end of the collection. */
+ALWAYS_INLINE bool mark_exchange(struct marker *m, uint8_t *at, uint8_t *state) {
+  do
+    if ((*state & m->colour.mask) != m->colour.want || *state == STATE_LIVE) return false;
+  while (!atomic_compare_exchange_weak_explicit((_Atomic uint8_t *)at, state, *state ^ m->colour.paint,
+                                                memory_order_relaxed, memory_order_relaxed));
+  return true;
 }
 
-/* sparse: little is under way, so the object is asked for at once. */
-ALWAYS_INLINE void mark_word(struct marker *m, uintptr_t word, bool sparse) {
-  uintptr_t offset = word - m->base;
-  if (likely(offset >= m->limit)) return;
-  const struct mark_unit *unit = &m->units[offset >> block_unit_shift];
-  if (unlikely(!unit->inverse) && !(unit->state && block_contains(region_find(unit->start), word))) return;
-  /* In the tail of a block of slots the state is ABSENT. */
-  struct mark_state candidate = {unit->state + ((word - unit->start) * unit->inverse >> 32), unit};
+ALWAYS_INLINE void mark_take(struct marker *m, struct mark_state candidate, bool running) {
+  uint8_t state = *(volatile uint8_t *)candidate.state;
+  if ((state & m->colour.mask) != m->colour.want) return;
+  if (running && !mark_exchange(m, candidate.state, &state)) return;
+  if (!running) *candidate.state = state ^ m->colour.paint;
+  if (unlikely(state & m->scouted) && scouts_meet(m, state, candidate.state)) return;
+  if (candidate.object & UNITS_LENGTH) mark_push(m, candidate.object);
+}
+
+/* offset: of the word in the region, below the limit. sparse: little is under way, so the object is asked for at once. */
+ALWAYS_INLINE void mark_offset(struct marker *m, uintptr_t offset, bool sparse, bool running) {
+  const struct unit *unit = &m->units[offset >> block_unit_shift];
+  uint64_t place = offset % block_unit;
+  if (unlikely(!unit->inverse) && place >= unit->step) return; /* behind a large object, or no block */
+  uint64_t slot = (place + unit->skip) * unit->inverse >> 32;  /* in the tail of a block the state is ABSENT */
+  struct mark_state candidate = {unit->state + slot, mark_object_of(unit, slot)};
   __builtin_prefetch(candidate.state, 1);
-  if (sparse) __builtin_prefetch((void *)word);
+  if (sparse) __builtin_prefetch((void *)(m->base + offset));
   if (m->state_tail - m->state_head == mark_state_ring)
-    mark_take(m, m->states[m->state_head++ % mark_state_ring]);
+    mark_take(m, m->states[m->state_head++ % mark_state_ring], running);
   m->states[m->state_tail++ % mark_state_ring] = candidate;
 }
 

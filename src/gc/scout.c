@@ -38,11 +38,10 @@ struct segment {
 
 struct scout {
   struct segment *segment;
-  uintptr_t object; /* painted and noted, not yet looked into; 0: none */
-  uint32_t size;
+  uint64_t object; /* painted and noted, not yet looked into; 0: none */
   uint32_t ncandidates;
   uint8_t *probe; /* where a new segment may begin */
-  const struct mark_unit *probe_unit;
+  const struct unit *probe_unit;
   struct {
     struct mark_state at;
     uintptr_t word;
@@ -67,6 +66,7 @@ void scouts_begin(struct marker *m) {
   m->scouts_tried = true;
   m->scouts = os_memory_map(scouts_bytes());
   if (!m->scouts) return;
+  m->scouted = MARK_SCOUTED;
   m->scouts->on = true;
   m->scouts->random = 1;
 }
@@ -120,27 +120,30 @@ static uint32_t *scouts_place(struct scouts *all, const uint8_t *start) {
 
 static uint64_t scouts_random(struct scouts *all) { return bits_mix(all->random++); }
 
+static bool scouts_may_visit(uint64_t object) {
+  uint64_t length = object & UNITS_LENGTH;
+  return length != 0 && length * sizeof(uintptr_t) <= mark_chunk;
+}
+
 /* Picks 64 slots at random, and asks for their states. */
 static void scouts_pick(struct marker *m, struct scout *scout) {
-  const struct mark_unit *unit = &m->units[scouts_random(m->scouts) % (m->limit >> block_unit_shift)];
+  size_t at = scouts_random(m->scouts) % (m->limit >> block_unit_shift);
+  const struct unit *unit = &m->units[at];
   m->scouts->misses++;
-  if (!unit->scanned || !unit->slot_size || unit->slot_size > mark_chunk) return;
-  uint32_t groups = (region_find(unit->start)->nslots + block_group - 1) / block_group;
+  if (!unit->inverse || !scouts_may_visit(unit->object)) return;
+  uint32_t groups = (atomic_load(&region.blocks[at])->nslots + block_group - 1) / block_group;
   scout->probe_unit = unit;
   scout->probe = unit->state + scouts_random(m->scouts) % groups * block_group;
   __builtin_prefetch(scout->probe, 1);
 }
 
-static void scouts_visit(struct marker *m, struct scout *scout, uint8_t *state, const struct mark_unit *unit) {
-  (void)m;
-  scout->object = unit->start + (uintptr_t)(state - unit->state) * unit->slot_size;
-  scout->size = unit->slot_size;
-  __builtin_prefetch((void *)scout->object);
+static void scouts_visit(struct scout *scout, uint64_t object) {
+  scout->object = object;
+  __builtin_prefetch((void *)units_address(object));
 }
 
 /* Begins a segment at one of the slots picked before, if one of them is live and nobody was there. */
-static void scouts_found(struct marker *m, struct scout *scout) {
-  struct scouts *all = m->scouts;
+static void scouts_found(struct scouts *all, struct scout *scout) {
   uint8_t *state = scout->probe, *end = state + block_group;
   scout->probe = NULL;
   while (state < end && *state != STATE_LIVE) state++;
@@ -151,28 +154,28 @@ static void scouts_found(struct marker *m, struct scout *scout) {
   *segment = (struct segment){.start = state, .scout = scout};
   *scouts_place(all, state) = (uint32_t)all->nsegments;
   scout->segment = segment;
-  scouts_visit(m, scout, state, scout->probe_unit);
+  scouts_visit(scout, mark_object_of(scout->probe_unit, (uint64_t)(state - scout->probe_unit->state)));
 }
 
 /* --- going on --- */
 
 /* Looks into the object, and asks for the states of what it leads to. */
 static void scouts_look(struct marker *m, struct scout *scout) {
-  const uintptr_t *word = (const uintptr_t *)scout->object, *end = word + scout->size / sizeof *word;
+  const uintptr_t *word = (const uintptr_t *)units_address(scout->object), *end = word + (scout->object & UNITS_LENGTH);
   scout->object = 0;
   for (; word < end; word++) {
     uintptr_t offset = *word - m->base;
     if (likely(offset >= m->limit)) continue;
-    const struct mark_unit *unit = &m->units[offset >> block_unit_shift];
+    const struct unit *unit = &m->units[offset >> block_unit_shift];
     if (!unit->state) continue;
-    if (!unit->slot_size || scout->ncandidates == scouts_candidates) {
+    if (!unit->inverse || scout->ncandidates == scouts_candidates) {
       scouts_note(m->scouts, scout->segment, *word);
       continue;
     }
-    uint8_t *state = unit->state + ((*word - unit->start) * unit->inverse >> 32);
-    __builtin_prefetch(state, 1);
+    uint64_t slot = (offset % block_unit + unit->skip) * unit->inverse >> 32;
+    __builtin_prefetch(unit->state + slot, 1);
     __builtin_prefetch((void *)*word);
-    scout->candidate[scout->ncandidates].at = (struct mark_state){state, unit};
+    scout->candidate[scout->ncandidates].at = (struct mark_state){unit->state + slot, mark_object_of(unit, slot)};
     scout->candidate[scout->ncandidates++].word = *word;
   }
 }
@@ -183,15 +186,15 @@ static void scouts_choose(struct marker *m, struct scout *scout) {
   while (scout->ncandidates > 0) {
     uint32_t last = --scout->ncandidates;
     uint8_t *state = scout->candidate[last].at.state;
-    const struct mark_unit *unit = scout->candidate[last].at.unit;
+    uint64_t object = scout->candidate[last].at.object;
     if (!(*state & STATE_LIVE) || (*state & STATE_MARK)) continue;
-    if ((*state & MARK_SCOUTED) || !unit->scanned || unit->slot_size > mark_chunk) {
+    if ((*state & MARK_SCOUTED) || !scouts_may_visit(object)) {
       scouts_note(m->scouts, scout->segment, scout->candidate[last].word);
       continue;
     }
     *state |= MARK_SCOUTED;
     scouts_note(m->scouts, scout->segment, (uintptr_t)state);
-    scouts_visit(m, scout, state, unit);
+    scouts_visit(scout, object);
     return;
   }
   scout->segment->scout = NULL;
@@ -211,7 +214,7 @@ void scouts_step(struct marker *m) {
     else if (scout->segment)
       scouts_choose(m, scout);
     else if (scout->probe)
-      scouts_found(m, scout);
+      scouts_found(all, scout);
     else
       scouts_pick(m, scout);
   }
@@ -222,7 +225,7 @@ void scouts_step(struct marker *m) {
 bool scouts_meet(struct marker *m, uint8_t old, uint8_t *state) {
   struct scouts *all = m->scouts;
   if (old & MARK_START) {
-    mark_push(m, *scouts_place(all, state) - 1, MARK_SEGMENT);
+    mark_push(m, (uint64_t)(*scouts_place(all, state) - 1) << units_length_bits | MARK_SEGMENT);
     return true;
   }
   if (++all->again > scouts_patience && all->again > all->converted) all->on = false;
@@ -234,7 +237,7 @@ static void scouts_mark_log(struct marker *m, const struct scouts_log *log) {
     if (i + scouts_ahead < log->count) __builtin_prefetch((void *)log->entry[i + scouts_ahead], 1);
     uintptr_t entry = log->entry[i];
     if (entry - m->base < m->limit)
-      mark_word(m, entry, false);
+      mark_offset(m, entry - m->base, false, false);
     else
       *(uint8_t *)entry |= STATE_MARK;
   }
@@ -257,8 +260,8 @@ void scouts_mark_segment(struct marker *m, size_t number) {
   segment->scout = NULL;
   if (!scout) return;
   /* The marker goes on where the scout is. */
-  if (scout->object) mark_push(m, scout->object, scout->size);
-  for (uint32_t i = 0; i < scout->ncandidates; i++) mark_word(m, scout->candidate[i].word, true);
+  if (scout->object) mark_push(m, scout->object);
+  for (uint32_t i = 0; i < scout->ncandidates; i++) mark_word_told(m, scout->candidate[i].word);
   scout->object = 0;
   scout->ncandidates = 0;
   scout->segment = NULL;
@@ -287,4 +290,5 @@ void scouts_end(struct marker *m) {
   }
   if (all) os_memory_unmap(all, scouts_bytes());
   m->scouts = NULL;
+  m->scouted = 0;
 }

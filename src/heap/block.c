@@ -10,6 +10,7 @@
 #include "heap/heap.h"
 #include "heap/runs.h"
 #include "heap/size_class.h"
+#include "heap/units.h"
 #include "os/memory.h"
 
 #include <string.h>
@@ -57,6 +58,7 @@ static void block_publish(struct block *block, uint32_t at) {
   block->start = region.base + (uintptr_t)at * block_unit;
   for (uint32_t i = block->units; i-- > 0;)
     atomic_store_explicit(&region.blocks[at + i], block, memory_order_release);
+  units_note(block, at, block->units);
 }
 
 _Atomic size_t heap_bytes[kind_count];
@@ -162,11 +164,13 @@ void block_unmake(struct block *block) {
   uint32_t at = block_first_unit(block);
   CHECK(atomic_load(&region.blocks[at]) == block);
   atomic_store(&block->owner, NULL);
+  if (unlikely(units_defer(block))) return;
   block_restore(block, 0);
   block_uncount(block, block->units);
   block_forget_ages(block, 0);
   for (uint32_t i = 0; i < block->units; i++)
     atomic_store_explicit(&region.blocks[at + i], NULL, memory_order_release);
+  units_note(NULL, at, block->units);
   runs_free(at, block->units, false);
   block->next = block_spare[block->class];
   block_spare[block->class] = block;
@@ -184,8 +188,9 @@ void block_note_protection(uintptr_t address, size_t size) {
 
 bool block_resize_large(struct block *block, size_t size, bool *zero) {
   uint32_t at = block_first_unit(block);
-  uint32_t units = (uint32_t)(bits_align_up(size, block_unit) / block_unit);
+  uint32_t units = (uint32_t)(bits_align_up(size, block_unit) / block_unit), old = block->units;
   *zero = false;
+  if (units < old && units_are_pinned()) units = old;
   if (units > block->units) {
     if (!block_may_grow(units - block->units)) return false;
     if (!runs_alloc_at(at + block->units, units - block->units, zero)) return false;
@@ -198,10 +203,13 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
     block_uncount(block, block->units - units);
     block_forget_ages(block, units);
     for (uint32_t i = units; i < block->units; i++) atomic_store(&region.blocks[at + i], NULL);
+    units_note(NULL, at + units, old - units);
     runs_free(at + units, block->units - units, false);
   }
   block->units = units;
   block->size = bits_align_up(size, os_page_size);
+  uint32_t from = (units < old ? units : old) - 1; /* the last of both reaches to its end, or no longer */
+  units_note(block, at + from, units - from);
   return true;
 }
 
@@ -228,6 +236,7 @@ void block_repair(void) {
     bool whole = first <= u && u < first + block->units && atomic_load(&region.blocks[first]) == block;
     if (!whole) atomic_store(&region.blocks[u], NULL);
   }
+  units_lose();
   for (unsigned i = 0; i <= size_class_count; i++) block_spare[i] = NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "base/lock.h"
 #include "heap/cache.h"
 #include "heap/runs.h"
+#include "heap/units.h"
 #include "os/memory.h"
 #include "os/threads.h"
 
@@ -55,6 +56,7 @@ size_t heap_purge(bool all) {
 void heap_limit_span(size_t limit) {
   heap_lock();
   runs_limit_span(limit);
+  units_limit_span();
   heap_unlock();
 }
 

@@ -18,6 +18,10 @@ struct os_mapping {
  * read. One consistent snapshot is taken before the first call. */
 int os_maps_each(bool (*each)(const struct os_mapping *mapping, void *arg), void *arg);
 
+/* The same for the mappings that reach into [lo, hi), asking the kernel for no others where it can be asked so (6.11).
+ * Name and inode are not told; a mapping may be told twice. */
+int os_maps_each_within(uintptr_t lo, uintptr_t hi, bool (*each)(const struct os_mapping *mapping, void *arg), void *arg);
+
 /* The mapping that contains the address; name is not set. */
 bool os_maps_find(uintptr_t address, struct os_mapping *mapping);
 

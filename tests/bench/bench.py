@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """make bench: Gleaner against its peers, on this machine, in one run.
 
-Three parts: allocation (alloc), leak reports from real programs (leaks), the search itself (report). CPU time
+Four parts: allocation (alloc), leak reports from real programs (leaks), the search itself (report), collecting
+(collect). CPU time
 is user and system time of the command and all its descendants, as the kernel counts it. Whoever is not
 installed or fails is shown so. Figures of different runs of this program must not be compared: machines
 drift."""
@@ -19,6 +20,7 @@ import subprocess
 import tempfile
 import time
 
+import collecting
 import programs
 from measure import Cell, Contender, Runner, count_syscalls, measure_row, say
 from tables import common_mean, goal, ratio, ratio_table, show, table
@@ -74,6 +76,9 @@ class Bench:
     def keep(self, part, results, **more):
         rows = {row: {n: c.record() for n, c in cells.items()} for row, cells in results.items()}
         self.record["parts"][part] = dict(more, rows=rows)
+        self.write()
+
+    def write(self):
         with open(self.options.json, "w") as file:
             json.dump(self.record, file, indent=1)
 
@@ -307,6 +312,11 @@ class Bench:
         print()
         self.keep("report", results)
 
+    # Part d.
+
+    def collect(self):
+        collecting.Collecting(self).all()
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -314,16 +324,19 @@ def main():
     parser.add_argument("--library", help="another libgleaner.so")
     parser.add_argument("--tool", help="another gleaner")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", default="all", help="alloc, leaks or report; several with commas")
+    parser.add_argument("--only", default="all", help="alloc, leaks, report or collect; several with commas")
     parser.add_argument("--scale", type=float, default=1, help="a fraction of the work, to try things out")
     parser.add_argument("--timeout", type=int, default=600, help="seconds for one run of one command")
     parser.add_argument("--syscalls", action="store_true", help="count system calls in part a, by one more run")
     parser.add_argument("--no-valgrind", action="store_true")
+    parser.add_argument("--collect", help="of part d only: throughput, marker, pauses, honest, leaking; with commas")
+    parser.add_argument("--quick", action="store_true", help="part d without its largest heaps and with fewer runs")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
-    parts = ["alloc", "leaks", "report"] if options.only in ("all", "") else options.only.split(",")
-    if set(parts) - {"alloc", "leaks", "report"}:
-        parser.error("--only takes alloc, leaks, report")
+    known = ["alloc", "leaks", "report", "collect"]
+    parts = known if options.only in ("all", "") else options.only.split(",")
+    if set(parts) - set(known):
+        parser.error("--only takes " + ", ".join(known))
     with tempfile.TemporaryDirectory(prefix="gleaner-bench-") as work:
         bench = Bench(options, work)
         for part in parts:

@@ -42,12 +42,12 @@ class Runner:
     def path(self, name):
         return os.path.join(self.work, name)
 
-    def once(self, argv, env, stdin=os.devnull):
+    def once(self, argv, env, stdin=os.devnull, seconds=None):
         out, err, result = self.path("out"), self.path("err"), self.path("result")
-        words = [self.command, result, str(self.seconds), stdin, out, err]
+        words = [self.command, result, str(seconds or self.seconds), stdin, out, err]
         words += ["%s=%s" % pair for pair in env.items()] + ["--"] + argv
         ours = ("LD_PRELOAD", "GLEANER_OPTIONS", "LSAN_OPTIONS")
-        clean = {k: v for k, v in os.environ.items() if k not in ours}
+        clean = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("GC_")}
         clean["LC_ALL"] = "C.UTF-8"
         subprocess.run(words, check=True, env=clean)
         with open(result) as file:

@@ -104,20 +104,25 @@ static struct collect_request collector_request(unsigned generation, enum collec
   };
 }
 
+static void collector_tidy(void) {
+  cache_tidy(birth_cache_if_any());
+  heap_purge(false);
+}
+
 static void collector_tell_swept(void) {
   struct sweep_counts counts;
   if (collector_inside || !collect_swept(&counts)) return;
   collector_inside = true;
   pace_swept(&counts);
   gc_events_swept(&counts);
-  heap_purge(false);
+  collector_tidy();
   collector_inside = false;
 }
 
 static void collector_tell(const struct collection *facts) {
   pace_collected(facts);
   gc_events_after(facts);
-  heap_purge(false);
+  if (facts->swept.bytes) collector_tidy();
 }
 
 /* Not in a callback of a collection; nor in a vfork child, which shares the memory of threads that it cannot stop. */

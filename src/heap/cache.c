@@ -252,6 +252,13 @@ static void cache_drain(struct cache *cache, bool locked) {
   }
 }
 
+void cache_tidy(struct cache *mine) {
+  if (mine) cache_drain(mine, false);
+  heap_lock();
+  for (struct cache *idle = cache_orphans ? NULL : cache_idle; idle; idle = idle->next_idle) cache_drain(idle, true);
+  heap_unlock();
+}
+
 static struct block *cache_ready_take(struct bin *bin) {
   struct block *block = bin->ready;
   if (block) cache_ready_unlink(bin, block);

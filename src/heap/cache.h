@@ -83,6 +83,9 @@ static inline void cache_free_own(struct cache *cache, struct block *block, uint
 /* The bytes of slots of collected kinds that were ever taken from free words; never shrinks. Any thread. */
 size_t cache_handed_out(void);
 
+/* Gives up the blocks that a sweep has emptied: this thread's (NULL: none) and those of idle caches. Without the heap lock. */
+void cache_tidy(struct cache *mine);
+
 struct cache *cache_acquire(void);        /* an idle one or a new one; NULL when memory is refused */
 void cache_retire(struct cache *cache);   /* its thread is at its end */
 void cache_fork_child(struct cache *mine); /* all others become idle */

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Safe or silent: where memory cannot be searched as a whole, nothing is reclaimed, the program is as it is without us, and
+# only the log says why.
+. "$srcdir/tests/collect/common.sh"
+LEAKING_MIB=${LEAKING_MIB:-64}
+export LEAKING_MIB
+options="--gc-cpu=100 --threshold0=2M --gc-log=$work/log"
+
+show_log() { tail -n 3 "$work/log" 2>/dev/null | cut -c 1-300 | sed 's/^/#   /'; }
+# Of every collection once the program has begun to lose memory: those that were given up say so.
+gave_up() { grep -q "$1" "$work/log"; }
+reclaimed_nothing() { ! grep -q 'reclaimed [1-9]' "$work/log"; }
+
+# same NAME WORDS COMMAND...: no difference, with the log or without; WORDS are what the log gives as the reason, none if
+# collections succeed.
+same() {
+  same_name=$1 same_words=$2
+  shift 2
+  rm -f "$work/log"
+  run glibc 60 "$@"
+  if [ "$(tail -n 1 "$work/glibc.out")" = "status 77" ]; then
+    skip "$same_name" "not possible here"
+    return
+  fi
+  run_collect silent 60 "" "$@"
+  ok "$same_name: no difference" unharmed glibc silent || show_difference glibc silent
+  run_collect collect 60 "$options" "$@"
+  ok "$same_name: no difference with a log" unharmed glibc collect || show_difference glibc collect
+  if [ "$same_words" ]; then
+    ok "$same_name: the log says why" gave_up "$same_words" || show_log
+    ok "$same_name: nothing was reclaimed" reclaimed_nothing || show_log
+  else
+    ok "$same_name: the log tells of collections" gave_up 'collection [0-9]' || show_log
+  fi
+}
+
+same "a thread that blocks every signal" 'could not be stopped' "$here/refused" deaf
+same "no file may be opened" '/proc' "$here/refused" no_open
+same "no thread may be signalled" 'could not be stopped' "$here/refused" no_signals
+same "nothing unusual may be called" "" "$here/refused" no_extras
+same "a process that gave up its identity" "" "$here/refused" no_dump
+same "no memory is left" "" "$here/refused" no_memory
+same "little address space" "" sh -c "ulimit -v 400000; '$here/refused' nothing"
+if unshare -m sh -c 'mount -t tmpfs none /proc' 2>/dev/null; then
+  same "no /proc" '/proc' unshare -m sh -c "mount -t tmpfs none /proc && '$here/refused' nothing"
+else
+  skip "no /proc" "no mount namespace can be made"
+fi
+if [ -x "$top_builddir/tests/preload/seccomp" ]; then
+  same "unusual system calls kill" "" "$top_builddir/tests/preload/seccomp" kill
+fi
+
+# Said once, when it is asked for.
+run_collect collect 60 "--gc-cpu=100 --threshold0=2M --verbose" "$here/refused" deaf
+said_once() { [ "$(grep -c 'could not be stopped' "$work/collect.err")" = 1 ]; }
+ok "verbose says it once" said_once || note "$work/collect.err"
+finish

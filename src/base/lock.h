@@ -15,6 +15,7 @@ enum lock_rank {
   LOCK_HEAP,    /* runs of blocks, idle caches */
   LOCK_UNWIND,  /* learning a frame rule from libunwind */
   LOCK_MODULES, /* the table of modules seen */
+  LOCK_MARKERS, /* the work that markers share */
   LOCK_ARENA,   /* metadata memory */
   LOCK_EVENTS,  /* the list of the program's callbacks */
 };

@@ -25,6 +25,7 @@
 #include "gc/holes.h"
 #include "gc/marker.h"
 #include "gc/scout.h"
+#include "gc/workers.h"
 #include "os/maps.h"
 #include "os/memory.h"
 #include "os/threads.h"
@@ -217,14 +218,24 @@ ALWAYS_INLINE void mark_states(struct marker *m, bool running) {
 }
 
 /* What is under way goes back to the stack. */
-static __attribute__((unused)) void mark_settle(struct marker *m) {
+static void mark_settle(struct marker *m) {
   mark_states(m, m->running);
   while (m->object_head != m->object_tail) mark_push(m, m->objects[m->object_head++ % mark_object_ring]);
+}
+
+/* Now and then: whether to stop. */
+static __attribute__((noinline)) bool mark_attend(struct marker *m) {
+  if (!workers_attend(m)) return false;
+  mark_settle(m);
+  return true;
 }
 
 ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
   enum { few = 2 };
   for (;;) {
+    if (unlikely(++m->patience % mark_attend_every == 0) &&
+        unlikely(atomic_load_explicit(&mark_attention, memory_order_relaxed)) && mark_attend(m))
+      return;
     while (m->object_tail - m->object_head < mark_object_ring && m->top != m->bottom) {
       uint64_t object = *--m->top;
       __builtin_prefetch((void *)(m->base + (object >> units_length_bits) * sizeof(uintptr_t)));
@@ -425,11 +436,11 @@ uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
 void mark_all(void) {
   struct marker *m = mark.markers;
   mark.later = false;
-  mark_run(m);
+  workers_all(m);
   mark_recover_slow(m);
 }
 
-unsigned mark_count(void) { return 1; }
+unsigned mark_count(void) { return workers_count(); }
 
 bool mark_may_read(uintptr_t lo, uintptr_t hi) { return !(holes_any() && holes_meet(lo, hi)); }
 bool mark_is_unaligned(void) { return mark.markers->unaligned; }
@@ -473,6 +484,8 @@ static void mark_prepare(struct marker *m, const struct mark_options *options) {
   if (m->most && m->mapped) m->end = m->stack + m->most;
 }
 
+static unsigned mark_how_many(unsigned asked) { return asked == 0 ? 1 : asked < mark_most ? asked : mark_most; }
+
 int mark_begin(const struct mark_options *options) {
   uintptr_t limit = atomic_load(&region.used) << block_unit_shift;
   if (!mark.markers) mark.markers = os_memory_map(mark_markers_bytes());
@@ -480,7 +493,8 @@ int mark_begin(const struct mark_options *options) {
   int error = units_begin();
   if (!error) error = holes_find(region.base, region.base + limit);
   if (error) return error;
-  mark.count = 1;
+  mark.count = mark_how_many(options->markers);
+  workers_begin(mark.count);
   mark.later = options->later;
   mark.no_scouts = options->no_scouts || options->running;
   if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(mark.guard));
@@ -496,6 +510,7 @@ static void mark_trim(struct marker *m) {
 
 void mark_end(void) {
   if (!mark.markers) return;
+  workers_end();
   scouts_end(mark.markers);
   for (unsigned i = 0; i < mark.count; i++) mark_trim(&mark.markers[i]);
   mark.count = 0;

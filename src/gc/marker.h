@@ -50,6 +50,7 @@ struct marker {
   size_t mapped;          /* bytes of the stack */
   size_t most;            /* entries of the stack; 0: no limit */
 
+  uint32_t patience;      /* counts objects, for mark_attend_every */
   uint32_t state_head, state_tail, object_head, object_tail; /* tail - head entries are under way */
   struct mark_state states[mark_state_ring];
   uint64_t objects[mark_object_ring];

@@ -46,6 +46,7 @@ static int collector_arm_first(void) {
   if (error) return error;
   collector_settle();
   collector_is_armed = true;
+  atomic_store(&heap_alarm, true);
   return 0;
 }
 
@@ -123,6 +124,7 @@ static void collector_tell(const struct collection *facts) {
   pace_collected(facts);
   gc_events_after(facts);
   if (facts->swept.bytes) collector_tidy();
+  atomic_store(&heap_alarm, true); /* there may be something to sweep */
 }
 
 /* Not in a callback of a collection; nor in a vfork child, which shares the memory of threads that it cannot stop. */
@@ -183,16 +185,16 @@ static void collector_stress(void) {
   collector_once(&request, &facts);
 }
 
-void collector_poll(void) {
-  if (likely(!collector_is_armed)) return;
-  if (unlikely(collect_sweep(collector_sweep_units))) return;
-  collector_tell_swept();
+void collector_poll_slow(void) {
   unsigned generation;
   enum collect_reason reason;
   struct collection facts;
-  if (atomic_load_explicit(&collector_disabled, memory_order_relaxed) > 0 || collector_inside) return;
-  if (unlikely(birth_options.stress)) collector_stress();
-  if (likely(!pace_is_due(&generation, &reason)) || !collector_may()) return;
+  if (!collector_is_armed || collector_inside || collect_sweep(collector_sweep_units)) return;
+  collector_tell_swept();
+  atomic_store(&heap_alarm, birth_options.stress); /* before looking: what rings it later is seen to later */
+  if (atomic_load(&collector_disabled) > 0) return;
+  if (birth_options.stress) collector_stress();
+  if (!pace_is_due(&generation, &reason) || !collector_may()) return;
   struct collect_request request = collector_request(generation, reason);
   collector_once(&request, &facts);
 }
@@ -237,6 +239,7 @@ bool collector_enable(void) {
   int disabled = atomic_load(&collector_disabled);
   do if (disabled == 0) return true;
   while (!atomic_compare_exchange_weak(&collector_disabled, &disabled, disabled - 1));
+  if (disabled == 1) atomic_store(&heap_alarm, true);
   return disabled == 1;
 }
 

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "gc/collect.h"
 #include "gc/pace.h"
+#include "heap/heap.h"
 
 extern bool collector_is_armed;
 
@@ -19,7 +20,10 @@ void collector_begin(void);
 
 /* On the slow path of allocation, with no lock held, before anything is taken: collects if that is due, sweeps some more if
  * something is left to be swept, ends a concurrent marking. Keeps errno. */
-void collector_poll(void);
+void collector_poll_slow(void);
+static inline void collector_poll(void) {
+  if (unlikely(atomic_load_explicit(&heap_alarm, memory_order_relaxed))) collector_poll_slow();
+}
 
 /* Collects now, also when disabled: a generation and the younger ones; of 2, swept to the end on return, and a concurrent marking
  * under way is ended first. False: nothing was done (not armed, or in a callback of a collection, or error in facts). start: where

@@ -8,7 +8,7 @@
 #include "os/threads.h"
 
 enum {
-  pace_nursery_least = 4 << 20,
+  pace_nursery_least = 8 << 20,
   pace_nursery_most = 32 << 20,
   pace_owned_least = 16 << 20, /* the program frees most itself */
   pace_nursery_share = 4,      /* of what is live */
@@ -16,6 +16,7 @@ enum {
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
   pace_little_share = 8,       /* less than an eighth of the new bytes reclaimed: back off */
   pace_back_off_most = 20,     /* doublings */
+  pace_look_again = 256 << 10, /* bytes; when what was due by bytes was not due otherwise */
   pace_failure_ns = 1000 * 1000 * 1000,
   pace_first_ns = 200 * 1000 * 1000, /* a program that ends sooner is left alone, unless it grows fast */
 };
@@ -66,6 +67,25 @@ static void pace_note_swept(size_t bytes) {
   atomic_fetch_sub(pace_owned() > pace_collected_kinds() ? &pace.owned : &pace.collected, (ptrdiff_t)bytes);
 }
 
+/* A threshold that was set counts for both. */
+static size_t pace_owned_nursery(void) {
+  size_t nursery = atomic_load_explicit(&pace.nursery, memory_order_relaxed);
+  return pace.settings.threshold[0] || nursery > pace_owned_least ? nursery : pace_owned_least;
+}
+
+/* When so much more is in use, something may be due. */
+static void pace_set_alarm(size_t more) {
+  ptrdiff_t sum = 0;
+  for (unsigned kind = 0; kind < kind_count; kind++) sum += pace_in_use(kind);
+  atomic_store(&heap_alarm_at, sum + (ptrdiff_t)more);
+}
+
+static void pace_expect(void) {
+  size_t owned = pace_owned_nursery() << pace.back_off, collected = atomic_load(&pace.nursery);
+  bool only_owned = pace_owns() && pace_collected_kinds() == 0;
+  pace_set_alarm(only_owned ? owned : collected);
+}
+
 static void pace_choose_nursery(void) {
   size_t nursery = pace.settings.threshold[0];
   if (!nursery) {
@@ -79,6 +99,7 @@ static void pace_choose_nursery(void) {
 void pace_set(const struct pace_settings *settings) {
   pace.settings = *settings;
   pace_choose_nursery();
+  pace_expect();
 }
 
 void pace_get(struct pace_settings *settings) { *settings = pace.settings; }
@@ -109,19 +130,13 @@ static bool pace_may_afford(void) {
   return os_process_clock() >= atomic_load(&pace.not_before);
 }
 
-/* A threshold that was set counts for both. */
-static size_t pace_owned_nursery(size_t nursery) {
-  return pace.settings.threshold[0] || nursery > pace_owned_least ? nursery : pace_owned_least;
-}
-
 bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
-  size_t nursery = atomic_load_explicit(&pace.nursery, memory_order_relaxed);
-  size_t collected = pace_new_collected(), owned = pace_new_owned();
-  if (likely(collected + owned < nursery)) return false;
-  if (pace_heap() < pace.settings.initial_heap) return false;
-  if (collected < nursery && ((owned >> pace.back_off) < pace_owned_nursery(nursery) || !pace_may_afford())) return false;
-  *generation = pace_generation(reason);
-  return true;
+  size_t nursery = atomic_load(&pace.nursery), collected = pace_new_collected(), owned = pace_new_owned();
+  bool due = collected >= nursery || ((owned >> pace.back_off) >= pace_owned_nursery() && pace_may_afford());
+  if (pace_heap() < pace.settings.initial_heap) due = false;
+  if (due) *generation = pace_generation(reason);
+  else pace_set_alarm(pace_look_again);
+  return due;
 }
 
 void pace_counts(size_t counts[collect_generations]) {
@@ -142,37 +157,47 @@ static void pace_set_pause(uint64_t cost) {
   atomic_store(&pace.not_before, os_process_clock() + cost * (100 - percent) / percent);
 }
 
+/* How much is young by now, and how much grew old. */
+static void pace_count_minor(const struct collection *facts, size_t new) {
+  size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
+  if (pace_owns()) pace_back_off(&facts->swept, new);
+  pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
+  pace.promoted_2 += facts->swept.promoted_bytes;
+  pace.counts[1] = facts->generation == 0 ? pace.counts[1] + 1 : 0;
+  if (facts->generation == 1) pace.counts[2]++;
+}
+
+/* The rest when it is swept. The suspects are old now, and garbage: much of it is worth another one. */
+static void pace_count_full(const struct collection *facts) {
+  pace.promoted_1 = 0;
+  pace.promoted_2 = facts->swept.suspect_bytes;
+  pace.counts[1] = pace.counts[2] = 0;
+}
+
 void pace_collected(const struct collection *facts) {
   size_t new = pace_new_collected() + pace_new_owned();
   pace_note();
   if (facts->error) {
     atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);
-    return;
+  } else {
+    pace_set_pause(facts->pause_ns + facts->first_pause_ns + (facts->concurrent ? facts->mark_ns : 0));
+    if (facts->generation == 2) pace_count_full(facts);
+    else pace_count_minor(facts, new);
+    ptrdiff_t kept = atomic_load(&pace.owned) - (ptrdiff_t)facts->swept.suspect_bytes;
+    pace.live = kept > 0 ? (size_t)kept : 0;
   }
-  pace_set_pause(facts->pause_ns + facts->first_pause_ns + (facts->concurrent ? facts->mark_ns : 0));
-  pace.counts[1] = facts->generation == 0 ? pace.counts[1] + 1 : 0;
-  if (facts->generation == 1) pace.counts[2]++;
-  if (facts->generation == 2) pace.counts[2] = 0;
-  if (facts->generation == 2) {
-    pace.promoted_1 = 0;
-    pace.promoted_2 = facts->swept.suspect_bytes; /* old now, and garbage: much of it is worth another one */
-    return; /* the rest when it is swept */
-  }
-  if (pace_owns()) pace_back_off(&facts->swept, new);
-  ptrdiff_t kept = atomic_load(&pace.owned) - (ptrdiff_t)facts->swept.suspect_bytes;
-  pace.live = kept > 0 ? (size_t)kept : 0;
-  pace.promoted_2 += facts->swept.promoted_bytes;
-  size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
-  pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
+  pace_expect();
 }
 
 void pace_swept(const struct sweep_counts *counts) {
   pace.old = counts->survived_bytes;
   pace_note_swept(counts->bytes);
   pace_choose_nursery();
+  pace_expect();
 }
 
 void pace_fork_child(void) {
   atomic_store(&pace.not_before, 0);
   pace_note();
+  pace_expect();
 }

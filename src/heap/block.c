@@ -68,7 +68,9 @@ _Atomic ptrdiff_t heap_in_use[kind_count];
 static void block_count(const struct block *block, size_t units) {
   size_t bytes = units * block_unit;
   atomic_fetch_add_explicit(&heap_bytes[block->kind], bytes, memory_order_relaxed);
-  if (!block->slot_size) atomic_fetch_add_explicit(&heap_in_use[block->kind], (ptrdiff_t)bytes, memory_order_relaxed);
+  if (block->slot_size) return;
+  atomic_fetch_add_explicit(&heap_in_use[block->kind], (ptrdiff_t)bytes, memory_order_relaxed);
+  heap_alarm_check();
 }
 
 static void block_uncount(const struct block *block, size_t units) {

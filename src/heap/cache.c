@@ -75,6 +75,7 @@ static void cache_note_young(struct block *block, uint32_t group) {
 static void cache_publish(struct cache *cache, unsigned kind) {
   atomic_fetch_add_explicit(&heap_in_use[kind], cache->in_use[kind], memory_order_relaxed);
   cache->in_use[kind] = 0;
+  heap_alarm_check();
 }
 
 /* What is in use of the block has changed. */

@@ -21,6 +21,12 @@ extern _Atomic ptrdiff_t heap_in_use[kind_count];
 void heap_set_limit(size_t bytes);
 size_t heap_limit(void);
 
+/* Rings when all that is in use passes heap_alarm_at: one load tells the slow paths that there is something to see to. Whoever
+ * waits for something else may ring it, too. It stays rung until it is stopped. */
+extern _Atomic bool heap_alarm;
+extern _Atomic ptrdiff_t heap_alarm_at;
+void heap_alarm_check(void);
+
 void heap_lock(void);
 /* For who may have interrupted the holder: gives up after so many milliseconds, returning false. */
 bool heap_lock_within(unsigned milliseconds);

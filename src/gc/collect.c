@@ -338,7 +338,7 @@ static int collect_visit_stopped(const struct collect_request *request, collect_
     collect_frozen_objects = collect_frozen_bytes = 0;
     collect_each_aged(&collect, REGION_AGE_0, collect_colour_new);
     collect_each(&collect, visit);
-    remember_promoted(2);
+    remember_promoted(0); /* what was new is of age 1 now */
   }
   world_resume();
   heap_unlock();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What became of objects: bytes reclaimed by allocation site, and which collection reclaimed what once lay at an address. Only where
- * allocations are recorded in mode collect.
+ * What became of objects: bytes reclaimed by allocation site, and which collection reclaimed what once lay at an address.
+ * Only where allocations are recorded in mode collect.
  *
  * The sweep tells of each object, in any thread, perhaps with the world stopped: nothing is allocated then. */
 #include "config.h"
@@ -27,7 +27,8 @@ static _Atomic uint64_t *gc_reclaimed_numbers;
 static _Atomic uint64_t gc_reclaimed_now, gc_reclaimed_full; /* numbers: of the collection under way, of the last full one */
 
 static struct gc_reclaimed_tally *gc_reclaimed_tally(uint32_t site) {
-  struct gc_reclaimed_tally *chunk = site / chunk_sites < chunk_count ? atomic_load(&gc_reclaimed_chunks[site / chunk_sites]) : NULL;
+  struct gc_reclaimed_tally *chunk = NULL;
+  if (site / chunk_sites < chunk_count) chunk = atomic_load(&gc_reclaimed_chunks[site / chunk_sites]);
   return chunk ? &chunk[site % chunk_sites] : NULL;
 }
 

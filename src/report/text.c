@@ -215,8 +215,9 @@ static void text_collect_ends(FILE *out, const struct model_collect *c) {
   fputs(" of that, collections took ", out);
   text_share(out, c->collecting_ns, c->elapsed_ns);
   char most[text_number_size];
-  fprintf(out, "\n== at most %s bytes before a collection; markers: up to %" PRIu64 "; marked while the program ran: %" PRIu64 "\n",
-          text_number(most, c->heap_most), c->markers_most, c->concurrent);
+  fprintf(out, "\n== at most %s bytes before a collection; markers: up to %" PRIu64, text_number(most, c->heap_most),
+          c->markers_most);
+  fprintf(out, "; marked while the program ran: %" PRIu64 "\n", c->concurrent);
   fputs("== write tracking: ", out);
   text_put(out, c->way);
   if (*c->why) fputs(", because ", out);

@@ -108,13 +108,13 @@ static void test_misuse(void) {
 }
 
 static void test_collect(void) {
-  char *text = draw("kind collect\nran 9000 800 900 4096 1 2\ngeneration 1 5 1 60 700 80 90 10 11 12\npauses 2048 3\npauses 4096 2\n"
-                    "tracking scan a \"why\"\ngiven-up 1 b\nleak reclaimed 60 700 0 10@-\nend\n",
+  char *text = draw("kind collect\nran 9000 800 900 4096 1 2\ngeneration 1 5 1 60 700 80 90 10 11 12\npauses 2048 3\n"
+                    "pauses 4096 2\ntracking scan a \"why\"\ngiven-up 1 b\nleak reclaimed 60 700 0 10@-\nend\n",
                     false);
   OK(has(text, "\"collect\":{\"elapsed_ns\":9000,\"stopped_ns\":800,\"collecting_ns\":900,\"heap_most\":4096,\"concurrent\":1,"
                "\"markers\":2,\"write_tracking\":\"scan\",\"write_tracking_why\":\"a \\\"why\\\"\"") &&
-         has(text, "{\"collections\":5,\"given_up\":1,\"objects\":60,\"bytes\":700,\"time_ns\":80,\"stopped_ns\":90,\"pause_50_ns\":10,"
-                   "\"pause_99_ns\":11,\"pause_max_ns\":12}") &&
+         has(text, "{\"collections\":5,\"given_up\":1,\"objects\":60,\"bytes\":700,\"time_ns\":80,\"stopped_ns\":90,"
+                   "\"pause_50_ns\":10,\"pause_99_ns\":11,\"pause_max_ns\":12}") &&
          has(text, "\"pauses\":[{\"below_ns\":2048,\"count\":3},{\"below_ns\":4096,\"count\":2}]") &&
          has(text, "\"given_up\":[{\"count\":1,\"why\":\"b\"}]"),
      "a summary of collections is a member of its own");

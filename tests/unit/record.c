@@ -85,7 +85,8 @@ static void test_collect(void) {
      "lines that make no sense are counted");
   char text[4096] = "gleaner-record 1\nkind collect\n";
   for (int i = 0; i < 80; i++) strcat(text, "pauses 1 1\ngiven-up 1 w\n");
-  OK(parse(&m, text) && m.collect.bar_count == model_bars && m.collect.given_up_count == model_reasons, "more than there is room for");
+  OK(parse(&m, text) && m.collect.bar_count == model_bars && m.collect.given_up_count == model_reasons,
+     "more than there is room for");
 }
 
 static void test_damaged(void) {

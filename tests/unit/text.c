@@ -96,9 +96,11 @@ static void test_collect(void) {
   OK(has(text, "== gleaner: collections of /bin/prog (pid 7)\n\n6,000 bytes in 50 blocks were reclaimed, allocated at\n"
                "    #0   0x10 (in no module)\n\n1 byte in 1 block was reclaimed, allocated at\n"),
      "a summary tells what was reclaimed, the most first");
-  OK(has(text, "\n0                    5        1            60            7,000        0.080        0.010        0.011        1.200\n"),
+  OK(has(text, "\n0                    5        1            60            7,000"
+               "        0.080        0.010        0.011        1.200\n"),
      "then each generation in a line");
-  OK(has(text, "  below      0.016          3 #\n  below      0.032        300 ##"), "then the pauses, none so few that it has no bar");
+  OK(has(text, "  below      0.016          3 #\n  below      0.032        300 ##"),
+     "then the pauses, none so few that it has no bar");
   OK(has(text, "== ran 10.000 ms; stood still for 5.00 % of that, collections took 10.00 %\n"), "then the shares of time");
   OK(has(text, "== write tracking: uffd, because it works\n== given up 1 time: a thread could not be stopped\n"),
      "then what was chosen, and what stood in the way");

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ * gc.h and gc_ext.h: who is told of collections. */
+#include "collect.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+/* --- callbacks of gc_ext.h --- */
+
+struct seen {
+  char order[256]; /* a letter for each call */
+  struct GC_event last[3];
+  int count[3];
+};
+
+struct letter {
+  struct seen *seen;
+  char name;
+};
+
+static void see(const struct GC_event *event, void *arg) {
+  struct letter *letter = arg;
+  size_t length = strlen(letter->seen->order);
+  if (length + 1 < sizeof letter->seen->order) letter->seen->order[length] = letter->name;
+  letter->seen->last[event->phase] = *event;
+  letter->seen->count[event->phase]++;
+}
+
+static struct crowd crowd;
+
+static void test_phases(void) {
+  static struct seen seen;
+  static struct letter a = {&seen, 'a'};
+  GC_collect(2, NULL);
+  OK(GC_add_callback(see, &a) == 0, "a callback can be added");
+  GC_word number = GC_get_gc_no();
+  crowd_make(&crowd, GC_malloc, 48, NULL);
+  wipe();
+  struct GC_collection collection;
+  GC_collect(1, &collection);
+  OK(seen.count[GC_PHASE_START] == 1 && seen.count[GC_PHASE_STOP] == 1 && seen.count[GC_PHASE_SWEPT] == 0,
+     "it is called before and after a collection");
+  const struct GC_collection *start = &seen.last[GC_PHASE_START].collection, *stop = &seen.last[GC_PHASE_STOP].collection;
+  OK(start->number == number + 1 && start->generation == 1 && strcmp(start->reason, "asked") == 0,
+     "before, with number, generation and reason");
+  OK(memcmp(stop, &collection, sizeof collection) == 0 && stop->collected >= crowd_nearly && stop->pause > 0,
+     "after, with all that GC_collect tells");
+  memset(&seen, 0, sizeof seen);
+  crowd_make(&crowd, GC_malloc, 48, NULL);
+  wipe();
+  GC_collect(2, &collection);
+  OK(seen.count[GC_PHASE_START] == 1 && seen.count[GC_PHASE_STOP] == 1 && seen.count[GC_PHASE_SWEPT] == 1,
+     "of a full collection the end of the sweep is told as well");
+  const struct GC_collection *swept = &seen.last[GC_PHASE_SWEPT].collection;
+  OK(swept->number == number + 2 && swept->generation == 2 && swept->collected == collection.collected &&
+         swept->collected_bytes == collection.collected_bytes && swept->live_after == collection.live_after,
+     "with what it reclaimed");
+  OK(GC_remove_callback(see, &a) == 0, "it can be removed");
+  GC_collect(0, NULL);
+  OK(seen.count[GC_PHASE_START] == 1, "and is not called any more");
+}
+
+static void test_lists(void) {
+  static struct seen seen;
+  static struct letter a = {&seen, 'a'}, b = {&seen, 'b'}, c = {&seen, 'c'};
+  GC_add_callback(see, &a);
+  GC_add_callback(see, &b);
+  GC_add_callback(see, &c);
+  GC_collect(0, NULL);
+  OK(strcmp(seen.order, "abcabc") == 0, "callbacks are called in the order in which they were added");
+  memset(&seen, 0, sizeof seen);
+  GC_remove_callback(see, &b);
+  GC_collect(0, NULL);
+  OK(strcmp(seen.order, "acac") == 0, "one of them can be removed");
+  memset(&seen, 0, sizeof seen);
+  GC_add_callback(see, &b);
+  GC_add_callback(see, &a);
+  GC_collect(0, NULL);
+  OK(strcmp(seen.order, "acbaacba") == 0, "and one be there twice");
+  errno = 0;
+  OK(GC_remove_callback(see, &seen) == -1 && errno == ENOENT, "what was not added cannot be removed");
+  errno = 0;
+  OK(GC_add_callback(NULL, &a) == -1 && errno == EINVAL, "NULL is no callback");
+  errno = 0;
+  OK(GC_remove_callback(NULL, NULL) == -1 && errno == ENOENT, "nor was one");
+  GC_remove_callback(see, &a);
+  GC_remove_callback(see, &a);
+  GC_remove_callback(see, &b);
+  GC_remove_callback(see, &c);
+  memset(&seen, 0, sizeof seen);
+  GC_collect(0, NULL);
+  OK(!*seen.order, "all can be removed");
+
+  int added = 0;
+  errno = 0;
+  while (added < 10000 && GC_add_callback(see, &a) == 0) added++;
+  OK(added >= 200 && added < 1000 && errno == ENOMEM, "there is room for some %d", added);
+  while (GC_remove_callback(see, &a) == 0) added--;
+  OK(added == 0, "which can be had back");
+  for (int i = 0; i < 10000 && added == 0; i++) added = GC_add_callback(see, &a) | GC_remove_callback(see, &a);
+  OK(added == 0, "again and again");
+}
+
+/* --- what a callback may do --- */
+
+static long refused;
+static int refused_errno, allocated;
+
+static void work(const struct GC_event *event, void *arg) {
+  (void)event, (void)arg;
+  for (int i = 0; i < 3000; i++) {
+    void **p = GC_malloc(100);
+    if (p && !p[0] && !p[5]) allocated++;
+    GC_free(GC_malloc_atomic(300));
+  }
+  errno = 0;
+  refused = GC_collect(0, NULL);
+  refused_errno = errno;
+  GC_gcollect();
+}
+
+static void remove_self(const struct GC_event *event, void *arg) {
+  see(event, arg);
+  GC_remove_callback(remove_self, arg);
+}
+
+static void add_more(const struct GC_event *event, void *arg) {
+  if (event->phase == GC_PHASE_START) GC_add_callback(see, arg);
+}
+
+static void test_work(void) {
+  GC_word number = GC_get_gc_no();
+  GC_add_callback(work, NULL);
+  GC_collect(0, NULL);
+  GC_remove_callback(work, NULL);
+  OK(allocated == 6000, "a callback may allocate and free");
+  OK(refused == -1 && refused_errno == EBUSY, "it cannot collect");
+  OK(GC_get_gc_no() == number + 1, "and nothing is collected meanwhile");
+
+  static struct seen seen;
+  static struct letter a = {&seen, 'a'}, b = {&seen, 'b'}, c = {&seen, 'c'};
+  GC_add_callback(see, &a);
+  GC_add_callback(remove_self, &b);
+  GC_add_callback(see, &c);
+  GC_collect(0, NULL);
+  OK(strcmp(seen.order, "abcac") == 0, "a callback may remove itself, and no other is passed over");
+  GC_remove_callback(see, &c);
+  memset(&seen, 0, sizeof seen);
+  GC_add_callback(add_more, &b);
+  GC_collect(0, NULL);
+  OK(strcmp(seen.order, "aab") == 0, "one that is added by a callback is called from the next time on");
+  GC_remove_callback(add_more, &b);
+  GC_remove_callback(see, &a);
+  GC_remove_callback(see, &b);
+}
+
+static int poked;
+
+static void poke(const struct GC_event *event, void *arg) {
+  (void)event;
+  int *number = arg;
+  poked += *number == 4711;
+}
+
+__attribute__((noinline)) static void remove_hidden(volatile uintptr_t *hidden) {
+  GC_remove_callback(poke, (void *)~*hidden);
+}
+
+__attribute__((noinline)) static void add_hidden(volatile uintptr_t *hidden) {
+  int *number = GC_malloc(48);
+  *number = 4711;
+  GC_add_callback(poke, number);
+  *hidden = ~(uintptr_t)number;
+}
+
+static void test_root(void) {
+  volatile uintptr_t hidden;
+  add_hidden(&hidden);
+  for (int i = 0; i < 5; i++) crowd_collect(2);
+  OK(GC_base((void *)~hidden) == (void *)~hidden && poked == 5 * 3, "what only the list of callbacks points to is kept");
+  remove_hidden(&hidden);
+  crowd_collect(2);
+  crowd_collect(2);
+  OK(GC_base((void *)~hidden) == NULL, "until it is removed");
+}
+
+/* --- by itself --- */
+
+static void test_own_accord(void) {
+  static struct seen seen;
+  static struct letter a = {&seen, 'a'};
+  GC_add_callback(see, &a);
+  for (int i = 0; i < 2000000 && seen.count[GC_PHASE_STOP] < 5; i++) GC_malloc(100);
+  OK(seen.count[GC_PHASE_START] >= 5 && seen.count[GC_PHASE_STOP] >= 5, "collections that come by themselves are told, too");
+  OK(strcmp(seen.last[GC_PHASE_STOP].collection.reason, "asked") != 0, "and why they came: %s",
+     seen.last[GC_PHASE_STOP].collection.reason);
+  GC_remove_callback(see, &a);
+}
+
+static _Atomic int depth, most_depth, unpaired;
+
+static void pair(const struct GC_event *event, void *arg) {
+  (void)arg;
+  if (event->phase == GC_PHASE_SWEPT) return;
+  int now = event->phase == GC_PHASE_START ? ++depth : --depth;
+  if (now > most_depth) most_depth = now;
+  if (now < 0 || now > 1) unpaired++;
+}
+
+static void *allocate(void *arg) {
+  for (int i = 0; i < 300000; i++) GC_malloc(64);
+  for (int i = 0; i < 20; i++) GC_collect(i % 3, NULL);
+  return arg;
+}
+
+static void test_pairs(void) {
+  pthread_t threads[4];
+  GC_add_callback(pair, NULL);
+  for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, allocate, NULL);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  GC_remove_callback(pair, NULL);
+  OK(most_depth == 1 && depth == 0 && unpaired == 0, "with many threads each beginning has its end, and no two overlap");
+}
+
+/* --- callbacks of gc.h --- */
+
+static int starts, event_count;
+static GC_EventType events[32];
+
+static void GC_CALLBACK on_start(void) { starts++; }
+
+static void GC_CALLBACK on_event(GC_EventType event) {
+  if (event_count < 32) events[event_count++] = event;
+}
+
+static void test_libgc(void) {
+  OK(GC_get_start_callback() == NULL && GC_get_on_collection_event() == NULL, "libgc's callbacks are not set at first");
+  GC_set_start_callback(on_start);
+  GC_set_on_collection_event(on_event);
+  OK(GC_get_start_callback() == on_start && GC_get_on_collection_event() == on_event, "they can be set");
+  GC_gcollect();
+  OK(starts == 1, "the start of a collection is told");
+  OK(event_count == 2 && events[0] == GC_EVENT_START && events[1] == GC_EVENT_END, "so are start and end as events");
+  OK(GC_EVENT_START == 0 && GC_EVENT_END == 5 && GC_EVENT_THREAD_UNSUSPENDED == 11, "which have libgc's numbers");
+  GC_set_start_callback(NULL);
+  GC_set_on_collection_event(NULL);
+  GC_gcollect();
+  OK(starts == 1 && event_count == 2, "NULL ends it");
+}
+
+int main(void) {
+  GC_INIT();
+  test_phases();
+  test_lists();
+  test_work();
+  test_root();
+  test_own_accord();
+  test_pairs();
+  test_libgc();
+  return tap_end();
+}

@@ -19,7 +19,6 @@ report_out dladdr -- the constructor: where this library lies
 capture dl_iterate_phdr -- the wrapped name, which is ours
 modules dl_iterate_phdr -- outside of malloc: around dlclose, and for a C library without _dl_find_object
 birth fflush -- at the very end, where a leak's exit status replaces the program's, as exit would
-world_ended dlsym -- once, before the first stop: where the C library describes its threads
 probe vfprintf -- only for calls that are not libunwind's, which are swallowed
 END
 

@@ -17,14 +17,17 @@
 #include "os/threads.h"
 #include "os/wait.h"
 
+#include <asm/prctl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <ucontext.h>
 
 enum {
   world_red_zone = 128,
   world_first_signal = 59, /* SIGRTMAX - 5 of the kernel's 64 */
   world_last_signal = 36,  /* the C library keeps 32 and 33, and some use SIGRTMIN + 0 and + 1 */
+  world_glance_ns = 500 * 1000,
   world_poll_ns = 20 * 1000 * 1000,
   world_patience_ns = 2000 * 1000 * 1000, /* for a thread that might answer */
   world_deaf_ns = 100 * 1000 * 1000,      /* for one that cannot */
@@ -32,12 +35,16 @@ enum {
 };
 
 int world_signal;
+bool (*world_is_ours)(pid_t tid);
+struct os_maps world_maps;
 struct lock world_lock = LOCK_INIT(LOCK_WORLD);
 
 static _Atomic uint32_t world_epoch; /* odd: stopped */
 static _Atomic uint32_t world_arrivals;
+static _Atomic uint32_t world_awaited; /* the arrival that the stopping thread wants to be woken by: the last */
 static _Atomic uint32_t world_inside; /* threads in the handler */
 static _Atomic bool world_ending;     /* the process ends after this stop */
+static pid_t world_process;           /* a vfork child is another, which must not stop anybody */
 
 /* --- a stopped thread --- */
 
@@ -52,6 +59,10 @@ static void world_describe(struct world_thread *thread, siginfo_t *info, ucontex
   thread->stopped = true;
   thread->sp = (uintptr_t)context->uc_mcontext.gregs[REG_RSP] - world_red_zone;
   thread->tcb = os_thread_pointer();
+  thread->gs = 0;
+  os_call(SYS_arch_prctl, ARCH_GET_GS, &thread->gs);
+  thread->alternate_lo = (uintptr_t)context->uc_stack.ss_sp;
+  thread->alternate_hi = thread->alternate_lo + context->uc_stack.ss_size;
   os_frame_registers(info, context, &thread->frame_lo, &thread->frame_hi);
 }
 
@@ -60,8 +71,7 @@ static void world_stay(siginfo_t *info, ucontext_t *context, uint32_t epoch) {
   world_describe(&self.thread, info, context);
   self.next = atomic_load(&world_parked);
   while (!atomic_compare_exchange_weak(&world_parked, &self.next, &self)) continue;
-  atomic_fetch_add(&world_arrivals, 1);
-  os_futex_wake(&world_arrivals);
+  if (atomic_fetch_add(&world_arrivals, 1) + 1 == atomic_load(&world_awaited)) os_futex_wake(&world_arrivals);
   while (atomic_load(&world_epoch) == epoch) os_futex_wait(&world_epoch, epoch, 0);
 }
 
@@ -126,6 +136,7 @@ static bool world_is_unused(int number) {
 }
 
 int world_init(void) {
+  world_process = (pid_t)os_call(SYS_getpid);
   world_learn_layout();
   for (int number = world_first_signal; number >= world_last_signal && !world_signal; number--) {
     if (!world_is_unused(number)) continue;
@@ -151,7 +162,7 @@ static void world_choose_signal(void) {
 }
 
 static void world_return_signal(void) {
-  if (world_stop_signal != world_signal)
+  if (world_stop_signal && world_stop_signal != world_signal)
     os_call(SYS_rt_sigaction, world_stop_signal, &world_lent, NULL, sizeof world_lent.mask);
 }
 
@@ -165,7 +176,7 @@ struct world_entry {
   uint8_t deaf_seen;
 };
 
-/* One mapping: threads, entries, and a hash of twice as many places from tid to entry number + 1. */
+/* One mapping, kept from stop to stop: threads, entries, and a hash of twice as many places from tid to entry number + 1. */
 struct world_table {
   struct world_thread *threads; /* what the caller gets; [0] is self */
   struct world_entry *entries;
@@ -197,9 +208,12 @@ static bool world_table_map(size_t capacity) {
   return true;
 }
 
-static void world_table_unmap(void) {
-  if (world.threads) os_memory_unmap(world.threads, world_table_bytes(world.capacity));
-  memset(&world, 0, sizeof world);
+static bool world_table_clear(void) {
+  enum { first_capacity = 64 };
+  world.count = 0;
+  if (!world.threads) return world_table_map(first_capacity);
+  memset(world.hash, 0, 2 * world.capacity * sizeof *world.hash);
+  return true;
 }
 
 static bool world_table_grow(void) {
@@ -228,11 +242,37 @@ static struct world_entry *world_enter(pid_t tid) {
 
 struct world_round {
   size_t new;
+  bool ours; /* there are threads of ours, which come and go by themselves */
   bool short_of_memory;
 };
 
+/* Real-time signals queue up: a thread that did not take the last one, in an earlier stop, gets no other as long as that is
+ * pending, or the program's own would be refused in the end. */
+enum { world_deaf_places = 64 };
+static pid_t world_deaf[world_deaf_places]; /* who did not answer, and was not seen to answer since */
+static size_t world_ndeaf; /* beyond the places: all may be */
+
+static bool world_was_deaf(pid_t tid) {
+  if (world_ndeaf > world_deaf_places) return true;
+  for (size_t i = 0; i < world_ndeaf; i++)
+    if (world_deaf[i] == tid) return true;
+  return false;
+}
+
+static void world_note_deaf(pid_t tid) {
+  if (world_was_deaf(tid)) return;
+  if (world_ndeaf < world_deaf_places) world_deaf[world_ndeaf] = tid;
+  world_ndeaf++;
+}
+
+static bool world_is_sent(pid_t tid) {
+  uint64_t process = 0;
+  return world_ndeaf && world_was_deaf(tid) && os_thread_pending(tid, &process) & world_bit(world_stop_signal);
+}
+
 static void world_send(struct world_entry *entry) {
-  int error = os_thread_signal(entry->tid, world_stop_signal);
+  int error = 0;
+  if (!world_is_sent(entry->tid)) error = (int)-os_call(SYS_tgkill, world_process, entry->tid, world_stop_signal);
   if (!error) entry->progress = WORLD_SIGNALLED;
   if (error == ESRCH) entry->progress = WORLD_GONE;
   /* EAGAIN: the queue of signals is full; the next round tries again */
@@ -242,6 +282,11 @@ static bool world_meet(pid_t tid, void *arg) {
   struct world_round *round = arg;
   if (os_thread_is_ours(tid)) return true; /* works for whoever stops the others */
   size_t before = world.count;
+  if (world_is_ours && world_is_ours(tid)) {
+    round->ours = true;
+    return true;
+  }
+  if (!world_stop_signal) world_choose_signal();
   struct world_entry *entry = world_enter(tid);
   if (!entry) round->short_of_memory = true;
   if (!entry) return false;
@@ -266,14 +311,19 @@ static size_t world_take_parked(void) {
   return taken;
 }
 
+static bool world_is_dead(pid_t tid, uint64_t idle) {
+  if (os_call(SYS_tgkill, world_process, tid, 0) == -ESRCH) return true;
+  return idle >= world_poll_ns && os_thread_is_dead(tid); /* the first thread stays as a zombie */
+}
+
 /* How many are still expected; after idle nanoseconds without any progress, who is beyond hope is given up. */
-static size_t world_pending(uint64_t idle) {
-  size_t pending = 0;
+static uint32_t world_pending(uint64_t idle) {
+  uint32_t pending = 0;
   for (size_t i = 1; i < world.count; i++) {
     struct world_entry *entry = &world.entries[i];
     if (entry->progress == WORLD_NEW) world_send(entry);
     if (entry->progress > WORLD_SIGNALLED) continue;
-    if (idle && os_thread_is_dead(entry->tid)) {
+    if (idle && world_is_dead(entry->tid, idle)) {
       entry->progress = WORLD_GONE;
       continue;
     }
@@ -286,6 +336,7 @@ static size_t world_pending(uint64_t idle) {
   return pending;
 }
 
+/* Sleeps until the last of them has arrived, or so long that the dead should be looked for. */
 static void world_wait(void) {
   uint64_t last = os_clock(), idle = 0;
   for (;;) {
@@ -294,8 +345,11 @@ static void world_wait(void) {
       last = os_clock();
       idle = 0;
     }
-    if (world_pending(idle) == 0) return;
-    os_futex_wait(&world_arrivals, seen, idle ? world_poll_ns : world_poll_ns / 10);
+    uint32_t pending = world_pending(idle);
+    if (pending == 0) return;
+    atomic_store(&world_awaited, seen + pending);
+    if (atomic_load(&world_arrivals) != seen) continue;
+    os_futex_wait(&world_arrivals, seen, idle < world_poll_ns / 10 ? world_glance_ns : idle < world_poll_ns ? world_poll_ns / 10 : world_poll_ns);
     uint64_t now = os_clock();
     /* an arrival is not idleness; without one the dead are looked for at each turn */
     idle = atomic_load(&world_arrivals) == seen ? now - last + 1 : 0;
@@ -304,52 +358,85 @@ static void world_wait(void) {
 
 static void world_list(void) {
   size_t kept = 1;
+  bool deaf = false;
   for (size_t i = 1; i < world.count; i++) {
     const struct world_entry *entry = &world.entries[i];
     if (entry->progress == WORLD_GONE) continue;
     struct world_thread *thread = &world.threads[kept++];
     *thread = world.threads[i];
-    if (entry->progress != WORLD_PARKED) thread->sp = os_thread_blocked_sp(entry->tid);
+    if (entry->progress == WORLD_PARKED) continue;
+    thread->sp = os_thread_blocked_sp(entry->tid);
+    world_note_deaf(entry->tid);
+    deaf = true;
   }
+  if (!deaf) world_ndeaf = 0;
   world.count = kept;
 }
 
 /* Opens a new epoch. Whoever is still leaving the last one may have pushed a record that will be gone with its
  * frame: so they are waited for. */
 static void world_open(void) {
-  while (atomic_load(&world_inside) != 0) os_thread_sleep(50 * 1000);
+  enum { yields = 100 };
+  for (unsigned i = 0; atomic_load(&world_inside) != 0; i++)
+    if (i < yields)
+      os_call(SYS_sched_yield);
+    else
+      os_thread_sleep(50 * 1000);
   atomic_store(&world_parked, NULL);
   atomic_fetch_add(&world_epoch, 1);
 }
 
-int world_stop(const struct world_thread *self, struct world_thread **threads) {
-  enum { first_capacity = 64 };
-  CHECK(lock_is_held(&world_lock));
-  world_self_alone = *self;
-  world_self_alone.stopped = true;
-  if (!self->tcb) world_self_alone.tcb = os_thread_pointer();
-  *threads = &world_self_alone;
-  if (!world_signal) return -EAGAIN;
-  static bool learnt; /* not at start-up: in a virtual machine the processor is slow to tell */
-  if (!learnt) os_frame_init();
-  learnt = true;
-  if (!world_table_map(first_capacity)) return -ENOMEM;
-  world_enter(self->tid)->progress = WORLD_PARKED;
-  world.threads[0] = world_self_alone;
-  world_choose_signal();
-  world_open();
+/* How many threads this process has, by the links of their directory; or -errno. */
+static long world_count(void) {
+  enum { links_of_directory = 2 };
+  struct stat directory;
+  long error = os_call(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &directory, 0);
+  return error < 0 ? error : (long)directory.st_nlink - links_of_directory;
+}
 
+static size_t world_count_parked(void) {
+  size_t parked = 0;
+  for (size_t i = 0; i < world.count; i++) parked += world.entries[i].progress == WORLD_PARKED;
+  return parked;
+}
+
+/* Until all threads are known: as many stand as there are, or no other was found by looking once more. The count alone proves
+ * nothing where a thread of ours may have ended in between. */
+static int world_stop_others(void) {
   struct world_round round;
   do {
     round = (struct world_round){0};
     int error = os_threads_each(world_meet, &round);
     if (round.short_of_memory) error = ENOMEM;
-    if (error) {
-      world_resume();
-      return -error;
-    }
+    if (error) return error;
     world_wait();
-  } while (round.new > 0);
+  } while (round.new > 0 && (round.ours || world_count() != (long)world_count_parked()));
+  return 0;
+}
+
+int world_stop(const struct world_thread *self, struct world_thread **threads) {
+  CHECK(lock_is_held(&world_lock));
+  world_self_alone = *self;
+  world_self_alone.stopped = true;
+  if (!self->tcb) world_self_alone.tcb = os_thread_pointer();
+  os_call(SYS_arch_prctl, ARCH_GET_GS, &world_self_alone.gs);
+  *threads = &world_self_alone;
+  if (!world_signal || (pid_t)os_call(SYS_getpid) != world_process) return -EAGAIN;
+  static bool learnt; /* not at start-up: in a virtual machine the processor is slow to tell */
+  if (!learnt) os_frame_init();
+  learnt = true;
+  if (!world_table_clear()) return -ENOMEM;
+  world_enter(self->tid)->progress = WORLD_PARKED;
+  world.threads[0] = world_self_alone;
+  world_stop_signal = 0;
+  long count = world_count();
+  if (count < 0) return (int)count;
+  world_open();
+  int error = count == 1 ? 0 : world_stop_others();
+  if (error) {
+    world_resume();
+    return -error;
+  }
   world_list();
   *threads = world.threads;
   return (int)world.count;
@@ -366,10 +453,10 @@ bool world_is_stopped(void) { return atomic_load(&world_epoch) & 1; }
 
 void world_resume(void) {
   if (!world_is_stopped()) return;
+  os_maps_close(&world_maps);
   world_return_signal();
   atomic_fetch_add(&world_epoch, 1);
-  os_futex_wake(&world_epoch);
-  world_table_unmap();
+  if (world_stop_signal) os_futex_wake(&world_epoch);
 }
 
 static void world_mask(const uint64_t *new, uint64_t *old) {
@@ -398,6 +485,10 @@ void world_fork_child(void) {
   world_ended_fork_child();
   atomic_store(&world_inside, 0);
   atomic_store(&world_parked, NULL);
-  if (world_is_stopped()) atomic_fetch_add(&world_epoch, 1);
-  world_table_unmap();
+  world_process = (pid_t)os_call(SYS_getpid);
+  world_ndeaf = 0;
+  if (!world_is_stopped()) return;
+  atomic_fetch_add(&world_epoch, 1);
+  memset(&world, 0, sizeof world); /* perhaps being changed when the fork came */
+  memset(&world_maps, 0, sizeof world_maps);
 }

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/lock.h"
+#include "os/maps.h"
 
 #include <sys/types.h>
 
@@ -21,13 +22,21 @@ struct world_thread {
   uintptr_t sp;              /* stack pointer; 0 when unknown */
   uintptr_t tcb;             /* thread pointer; 0 when unknown */
   uintptr_t frame_lo, frame_hi; /* the signal frame with all registers; or the caller's saved registers */
+  uintptr_t gs;                 /* the one address register that is not in the frame */
+  uintptr_t alternate_lo, alternate_hi; /* its alternate signal stack; 0: none */
 };
 
 extern int world_signal; /* the reserved signal; 0 before world_init */
 extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
+extern struct os_maps world_maps; /* for who has stopped the world, to look at memory with; closed by world_resume */
 
-/* Chooses the signal, installs the handler, and asks the C library where things lie in its thread descriptor
- * (by dlsym: so never from a path that malloc can reach). 0 or an errno value. */
+/* Whether a thread is one of ours, which marks while the world is stopped, or while it runs: neither stopped nor told. NULL: there
+ * is none. */
+extern bool (*world_is_ours)(pid_t tid);
+
+/* Chooses the signal, installs the handler, and learns where things lie in the C library's thread descriptor. Takes no lock,
+ * allocates nothing, and calls nothing of the loader's, so that a path that malloc can reach may call it. 0 or an errno
+ * value. */
 int world_init(void);
 
 /* Takes world_lock with every signal of this thread blocked, so that no handler of the program runs under it; a
@@ -35,7 +44,8 @@ int world_init(void);
 uint64_t world_acquire(void);
 void world_release(uint64_t mask);
 
-/* Stops all others. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the
+/* Stops all others. Only in the process of world_init or world_fork_child: not in a vfork child, nor in one that was forked past the
+ * C library. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the
  * number of threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read or
  * memory is short: nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
 int world_stop(const struct world_thread *self, struct world_thread **threads);
@@ -50,6 +60,7 @@ bool world_is_ending(void);
 struct world_stack {
   uintptr_t tcb;
   uintptr_t lo;        /* the stack is [lo, tcb): static TLS at its end; 0 when that is not known (main's) */
+  uintptr_t tls;       /* static TLS is [tls, tcb) at most; 0: unknown */
   uintptr_t end;       /* of the descriptor, which begins at tcb */
   pid_t tid;           /* 0: ended, not joined or detached; below 0: joined */
   bool gone;           /* the thread has ended for good */
@@ -59,6 +70,15 @@ struct world_stack {
 
 /* Reads a descriptor without trusting the address. False when there is none. */
 bool world_stack_read(uintptr_t tcb, struct world_stack *stack);
+
+/* Every descriptor that the C library has in use: of the threads that run, and of those that have ended and wait to be joined. With
+ * the world stopped. False when its list is not understood: then some may not have been told. */
+bool world_descriptors_each(void (*each)(const struct world_stack *stack, void *arg), void *arg);
+
+/* What a thread keeps outside of its stack, static TLS and descriptor: blocks of values of pthread_setspecific, and blocks of dynamic
+ * TLS (module number, address). With the world stopped. False when it cannot be known. */
+bool world_storage_each(const struct world_stack *stack, void (*values)(uintptr_t lo, uintptr_t hi, void *arg),
+                        void (*dynamic)(size_t module, uintptr_t at, void *arg), void *arg);
 
 /* The same for the descriptor at the upper end of a stack that the C library has mapped up to top. */
 bool world_stack_below(uintptr_t top, struct world_stack *stack);

@@ -11,10 +11,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -78,6 +82,16 @@ bool os_memory_own_next(uintptr_t address, uintptr_t *lo, uintptr_t *hi) {
   }
   return best != UINTPTR_MAX;
 }
+
+void os_memory_own_each(void (*each)(uintptr_t lo, uintptr_t hi, void *arg), void *arg) {
+  unsigned used = atomic_load(&memory_own_used);
+  for (unsigned i = 0; i < used; i++) {
+    uintptr_t lo = atomic_load(&memory_own[i].lo), hi = atomic_load(&memory_own[i].hi);
+    if (lo && lo < hi) each(lo, hi, arg);
+  }
+}
+
+size_t os_memory_own_most(void) { return atomic_load(&memory_own_used); }
 
 bool os_memory_own_find(uintptr_t address, uintptr_t *lo, uintptr_t *hi) {
   return os_memory_own_next(address, lo, hi) && *lo <= address;
@@ -235,4 +249,24 @@ void os_arena_fork_child(void) {
 /* rt_sigprocmask reads the set before it finds that -1 is no way of using one: EINVAL, or EFAULT. */
 bool os_memory_is_readable(uintptr_t address) {
   return os_call(SYS_rt_sigprocmask, -1, address, NULL, sizeof(uint64_t)) == -EINVAL;
+}
+
+bool os_memory_are_readable(uintptr_t lo, uintptr_t hi) {
+  lo = bits_align_down(lo, os_page_size);
+  hi = bits_align_up(hi, os_page_size);
+  long error = os_call(SYS_madvise, lo, hi - lo, MADV_POPULATE_READ);
+  if (error != -EINVAL) return error == 0;
+  for (; lo < hi; lo += os_page_size) /* no such advice before Linux 5.14 */
+    if (!os_memory_is_readable(lo)) return false;
+  return true;
+}
+
+bool os_memory_is_mapped(uintptr_t page) {
+  unsigned char core;
+  return os_call(SYS_mincore, page, os_page_size, &core) != -ENOMEM;
+}
+
+bool os_memory_is_swapping(void) {
+  struct sysinfo info;
+  return os_call(SYS_sysinfo, &info) != 0 || info.totalswap != info.freeswap;
 }

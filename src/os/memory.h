@@ -41,6 +41,12 @@ void os_memory_trim(void *address, size_t size, size_t keep);
 /* Whether the eight bytes at the address can be read. Any bits will do; one harmless system call, which no sandbox
  * forbids. */
 bool os_memory_is_readable(uintptr_t address);
+/* Whether all of [lo, hi) can be read in place. Pages that were never touched may be provided for it. */
+bool os_memory_are_readable(uintptr_t lo, uintptr_t hi);
+/* Whether anything is mapped at the page. */
+bool os_memory_is_mapped(uintptr_t page);
+/* Whether this machine has memory in swap. */
+bool os_memory_is_swapping(void);
 
 /* Metadata: zeroed memory that is never given back, in pieces of any size. Takes LOCK_ARENA. NULL when refused. */
 void *os_arena_alloc(size_t size, size_t align);
@@ -53,5 +59,8 @@ void os_arena_fork_child(void);
 bool os_memory_own_find(uintptr_t address, uintptr_t *lo, uintptr_t *hi);
 /* The first of our own mappings that ends above the address: its bounds; false when there is none. */
 bool os_memory_own_next(uintptr_t address, uintptr_t *lo, uintptr_t *hi);
+/* All of them, in no order; how many there are at most. */
+void os_memory_own_each(void (*each)(uintptr_t lo, uintptr_t hi, void *arg), void *arg);
+size_t os_memory_own_most(void);
 
 #endif

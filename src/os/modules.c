@@ -184,3 +184,111 @@ void os_modules_each(bool (*each)(const struct os_module *module, void *arg), vo
   struct modules_visit visit = {each, arg};
   dl_iterate_phdr(modules_visit_one, &visit);
 }
+
+/* ---- the loader's own list ---- */
+
+/* Where the loader keeps the number of a module's thread-local storage, as it tells debuggers. */
+static uint32_t modules_tls_offset(void) {
+  static _Atomic uint32_t known; /* 1: cannot be known */
+  uint32_t offset = atomic_load_explicit(&known, memory_order_relaxed);
+  if (offset) return offset;
+  const struct os_modules_field *field = os_modules_symbol("_thread_db_link_map_l_tls_modid");
+  offset = field && field->bits == 8 * sizeof(size_t) && field->offset % sizeof(size_t) == 0 ? field->offset : 1;
+  atomic_store_explicit(&known, offset, memory_order_relaxed);
+  return offset;
+}
+
+struct modules_listing {
+  void (*each)(const struct dl_phdr_info *, void *);
+  void *arg;
+  const struct link_map *map;
+};
+
+static int modules_list_one(struct dl_phdr_info *info, size_t size, void *arg) {
+  const struct modules_listing *listing = arg;
+  (void)size;
+  for (size_t i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_TLS)
+      info->dlpi_tls_modid = *(const size_t *)((const char *)listing->map + modules_tls_offset());
+  listing->each(info, listing->arg);
+  return 1;
+}
+
+bool os_modules_listed(void (*each)(const struct dl_phdr_info *info, void *arg), void *arg) {
+#ifdef HAVE__DL_FIND_OBJECT
+  if (modules_tls_offset() == 1) return false;
+  const struct r_debug_extended *space = (const void *)&_r_debug;
+  for (; space; space = space->base.r_version > 1 ? space->r_next : NULL) {
+    if (space->base.r_state != RT_CONSISTENT) return false;
+    for (const struct link_map *map = space->base.r_map; map; map = map->l_next) {
+      struct modules_listing listing = {each, arg, map};
+      if (!os_module_phdr((uintptr_t)map->l_ld, modules_list_one, &listing)) return false;
+    }
+  }
+  return _r_debug.r_map != NULL;
+#else
+  (void)each, (void)arg, (void)modules_list_one; /* the lock would be needed to find a module's headers */
+  return false;
+#endif
+}
+
+/* ---- symbols ---- */
+
+struct modules_dynamic {
+  const ElfW(Sym) *symbols;
+  const char *names;
+  const uint32_t *hash; /* DT_GNU_HASH */
+};
+
+static uintptr_t modules_pointer(const struct link_map *map, uintptr_t value) {
+  return value < map->l_addr ? map->l_addr + value : value; /* the loader has relocated all but the vdso's */
+}
+
+static bool modules_read_dynamic(const struct link_map *map, struct modules_dynamic *dynamic) {
+  *dynamic = (struct modules_dynamic){0};
+  if (!map->l_ld) return false;
+  for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
+    const void *at = (const void *)modules_pointer(map, d->d_un.d_ptr);
+    if (d->d_tag == DT_SYMTAB) dynamic->symbols = at;
+    if (d->d_tag == DT_STRTAB) dynamic->names = at;
+    if (d->d_tag == DT_GNU_HASH) dynamic->hash = at;
+  }
+  return dynamic->symbols && dynamic->names && dynamic->hash;
+}
+
+static uint32_t modules_hash(const char *name) {
+  uint32_t h = 5381;
+  for (; *name; name++) h = h * 33 + (unsigned char)*name;
+  return h;
+}
+
+/* The table: buckets, first symbol, words and shift of the filter; the filter; the buckets; the hashes, each chain of which
+ * ends with an odd one. */
+static const void *modules_symbol_in(const struct link_map *map, const char *name) {
+  struct modules_dynamic dynamic;
+  if (!modules_read_dynamic(map, &dynamic)) return NULL;
+  uint32_t h = modules_hash(name), buckets = dynamic.hash[0], first = dynamic.hash[1], words = dynamic.hash[2];
+  const uint64_t *filter = (const void *)(dynamic.hash + 4);
+  uint64_t bits = (uint64_t)1 << h % 64 | (uint64_t)1 << (h >> dynamic.hash[3]) % 64;
+  if (!buckets || !words || (filter[h / 64 % words] & bits) != bits) return NULL;
+  const uint32_t *bucket = (const void *)(filter + words), *chain = bucket + buckets;
+  uint32_t i = bucket[h % buckets];
+  for (; i >= first; i++) {
+    const ElfW(Sym) *symbol = &dynamic.symbols[i];
+    bool same = (chain[i - first] | 1) == (h | 1) && strcmp(dynamic.names + symbol->st_name, name) == 0;
+    if (same && symbol->st_shndx != SHN_UNDEF) return (const void *)(map->l_addr + symbol->st_value);
+    if (chain[i - first] & 1) break;
+  }
+  return NULL;
+}
+
+/* Libraries that a program begins with stand first in the list, the loader last of them, and are never unloaded: nobody
+ * changes what is read here. */
+const void *os_modules_symbol(const char *name) {
+  uintptr_t loader = getauxval(AT_BASE);
+  for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+    const void *symbol = modules_symbol_in(map, name);
+    if (symbol || map->l_addr == loader) return symbol;
+  }
+  return NULL;
+}

@@ -105,6 +105,18 @@ bool os_thread_will_not_answer(pid_t tid, int signal) {
   return blocked && (threads_hex(blocked + 9) >> (signal - 1) & 1);
 }
 
+static uint64_t threads_mask(const char *status, const char *name) {
+  const char *line = strstr(status, name);
+  return line ? threads_hex(line + strlen(name)) : ~(uint64_t)0;
+}
+
+uint64_t os_thread_pending(pid_t tid, uint64_t *process) {
+  char text[4096];
+  if (threads_read(tid, "status", text, sizeof text) <= 0) return *process = ~(uint64_t)0;
+  *process |= threads_mask(text, "\nShdPnd:\t");
+  return threads_mask(text, "\nSigPnd:\t");
+}
+
 bool os_thread_is_traced(void) {
   char text[4096];
   if (threads_read(os_thread_id(), "status", text, sizeof text) <= 0) return false;

@@ -28,6 +28,10 @@ uintptr_t os_thread_blocked_sp(pid_t tid);
  * say). */
 bool os_thread_will_not_answer(pid_t tid, int signal);
 
+/* The signals pending for the task; those for the whole process are added to *process. All bits when that cannot be
+ * known. */
+uint64_t os_thread_pending(pid_t tid, uint64_t *process);
+
 /* True when a debugger or the like traces the calling thread. */
 bool os_thread_is_traced(void);
 

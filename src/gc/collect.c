@@ -11,6 +11,7 @@
 #include "gc/mark.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
+#include "gc/workers.h"
 #include "heap/heap.h"
 #include "os/threads.h"
 
@@ -72,8 +73,10 @@ static void collect_set_ages(const struct block *block, uint8_t ages) {
 
 /* --- before marking --- */
 
+/* For a full collection there is nothing new; if it fails, there is more of age 1 than before. */
 static void collect_colour_new(struct collect *collect, struct block *block) {
   sweep_colour_new(block, collect->generation == 2);
+  if (collect->generation == 2) collect_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
 }
 
 static void collect_use_colour(const struct collect *collect) {
@@ -198,15 +201,20 @@ static uint64_t collect_lap(uint64_t *since) {
   return lap;
 }
 
+/* A minor collection has too little to share. */
+static unsigned collect_markers(const struct collect *collect) {
+  if (collect->generation < 2) return 1;
+  return collect->request->markers ? collect->request->markers : workers_best(collect->facts->heap_before);
+}
+
 /* With the world stopped. */
 static int collect_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
   struct collection *facts = collect->facts;
-  struct mark_options options = {.unaligned = collect->request->unaligned, .no_scouts = true, .markers = collect->request->markers};
+  struct mark_options options = {.unaligned = collect->request->unaligned, .no_scouts = true, .markers = collect_markers(collect)};
   uint64_t since = os_clock();
   int error = mark_begin(&options);
   collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
   if (!error) {
-    facts->markers = mark_count();
     collect_use_colour(collect);
     error = collect_mark_roots(collect, threads, count);
   }
@@ -215,7 +223,11 @@ static int collect_stopped(struct collect *collect, const struct world_thread *t
     collect_mark_old(collect);
     facts->old_ns = collect_lap(&since);
     mark_all();
+    if (!mark_is_complete()) error = EIO;
+  }
+  if (!error) {
     collect_spare_suspects(collect);
+    facts->markers = mark_count();
     facts->mark_ns = collect_lap(&since);
     collect_sweep_stopped(collect);
   } else {

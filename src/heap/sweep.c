@@ -84,15 +84,27 @@ uint64_t sweep_groups(const struct block *block, unsigned generation) {
 
 /* --- before and after marking --- */
 
-void sweep_colour_new(struct block *block, bool aged) {
-  const __m128i change = sweep_all((uint8_t)(sweep_colour | (aged ? STATE_AGE_1 : 0)));
+static void sweep_change_new(struct block *block, uint8_t with) {
+  const __m128i change = sweep_all(with);
   SWEEP_EACH(at, block, block->young) {
     __m128i v = sweep_load(block, at), new = sweep_match(v, 0xff, STATE_LIVE);
     if (sweep_mask(new)) sweep_store(block, at, _mm_or_si128(v, _mm_and_si128(new, change)));
   }
-  if (!aged) return;
+}
+
+static void sweep_forget_young(struct block *block) {
   if (block->slot_size) cache_forget_young(block);
   else block->young = 0;
+}
+
+void sweep_colour_new(struct block *block, bool aged) {
+  sweep_change_new(block, (uint8_t)(sweep_colour | (aged ? STATE_AGE_1 : 0)));
+  if (aged) sweep_forget_young(block);
+}
+
+void sweep_reach_new(struct block *block) {
+  sweep_change_new(block, (uint8_t)((sweep_colour ^ STATE_MARK) | STATE_AGE_1));
+  sweep_forget_young(block);
 }
 
 void sweep_question(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts) {
@@ -164,8 +176,7 @@ uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, s
   counts->promoted_bytes += (survived - young) * size;
   *gone = !block->slot_size && dead_count && !sweep_poison;
   sweep_freed(block, dead_count);
-  if (block->slot_size) cache_forget_young(block);
-  else block->young = 0;
+  sweep_forget_young(block);
   return (uint8_t)((block->young ? REGION_AGE_0 : 0) | (young ? REGION_AGE_1 : 0));
 }
 

@@ -29,6 +29,9 @@ struct sweep_counts {
  * that are being handed out. */
 void sweep_colour_new(struct block *block, bool aged);
 
+/* What is new was reached: it is of age 1 and marked. */
+void sweep_reach_new(struct block *block);
+
 /* The groups of the block that a collection of the generation looks at: all, or those that may hold new objects. */
 uint64_t sweep_groups(const struct block *block, unsigned generation);
 

@@ -78,6 +78,7 @@ void *alloc(const struct alloc_request *request, const struct site_start *start)
   }
   if (unlikely(birth_options.stress)) alloc_stress();
   collector_poll();
+  if (unlikely(request->size > size_class_most)) collector_sweep_for(request->size);
   uint32_t site = birth_records() ? site_capture(start) : 0;
   void *p = alloc_memory(request, &zero);
   if (!p && heap_purge(true) > 0) p = alloc_memory(request, &zero);

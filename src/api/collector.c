@@ -14,6 +14,7 @@
 
 enum {
   collector_sweep_units = 4,  /* at each slow path, after a full collection */
+  collector_sweep_share = 16, /* units for each that a large object takes: most units of large ones cost nothing */
   collector_stress_every = 64,
 };
 
@@ -183,6 +184,12 @@ static void collector_stress(void) {
   if (n % collector_stress_every || !collector_may()) return;
   struct collect_request request = collector_request(n / collector_stress_every % collect_generations, COLLECT_STRESS);
   collector_once(&request, &facts);
+}
+
+void collector_sweep_for(size_t bytes) {
+  if (likely(!atomic_load_explicit(&heap_alarm, memory_order_relaxed)) || !collector_is_armed || collector_inside) return;
+  size_t units = (bytes >> block_unit_shift) * collector_sweep_share;
+  collect_sweep(units < UINT32_MAX ? (unsigned)units : UINT32_MAX);
 }
 
 void collector_poll_slow(void) {

@@ -25,6 +25,10 @@ static inline void collector_poll(void) {
   if (unlikely(atomic_load_explicit(&heap_alarm, memory_order_relaxed))) collector_poll_slow();
 }
 
+/* So many bytes are about to be taken at once: sweeps a multiple of it, if something is left to be swept. Otherwise a program of
+ * large objects would take memory faster than a sweep comes to its end, until which no other collection begins. */
+void collector_sweep_for(size_t bytes);
+
 /* Collects now, also when disabled: a generation and the younger ones; of 2, swept to the end on return, and a concurrent marking
  * under way is ended first. False: nothing was done (not armed, or in a callback of a collection, or error in facts). start: where
  * the caller's live stack begins. */

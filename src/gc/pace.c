@@ -192,6 +192,7 @@ void pace_collected(const struct collection *facts) {
 void pace_swept(const struct sweep_counts *counts) {
   pace.old = counts->survived_bytes;
   pace_note_swept(counts->bytes);
+  pace.live -= counts->bytes < pace.live ? counts->bytes : pace.live; /* before the sweep it counted as live */
   pace_choose_nursery();
   pace_expect();
 }

@@ -67,8 +67,10 @@ PUBLIC int dlclose(void *handle) {
 
 /* A block that was made read-only must be writable when it is handed out again. */
 PUBLIC int mprotect(void *address, size_t size, int protection) {
-  hook_before_mprotect(address, size);
-  return (int)syscall(SYS_mprotect, address, size, protection);
+  int barred = hook_before_mprotect(address, size, protection);
+  int result = (int)syscall(SYS_mprotect, address, size, protection);
+  hook_after_mprotect(barred);
+  return result;
 }
 
 /* Limits. One of a vfork child or of another process is none of ours. */

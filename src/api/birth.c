@@ -8,6 +8,7 @@
 #include "api/collector.h"
 #include "api/hooks.h"
 #include "base/print.h"
+#include "gc/concurrent.h"
 #include "gc/leaks.h"
 #include "gc/world.h"
 #include "heap/heap.h"
@@ -26,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 extern int __cxa_atexit(void (*function)(void *), void *arg, void *dso);
@@ -111,6 +113,7 @@ static void birth_fork_child(void) {
   birth_pid = getpid();
   os_arena_fork_child();
   heap_fork_child(birth_mine);
+  concurrent_fork_child();
   if (birth_recording) {
     site_fork_child();
     modules_fork_child();
@@ -237,7 +240,17 @@ void hook_before_limit(size_t limit) {
   if (birth_recording) site_limit_span();
 }
 
-void hook_before_mprotect(void *address, size_t size) { block_note_protection((uintptr_t)address, size); }
+/* Markers may be reading there while the program runs. */
+int hook_before_mprotect(void *address, size_t size, int protection) {
+  uintptr_t lo = (uintptr_t)address, hi = lo + size;
+  block_note_protection(lo, size);
+  if (protection & PROT_READ || hi < lo || hi <= region.base || lo >= region.base + region.span) return -1;
+  return (int)concurrent_bar(lo, hi);
+}
+
+void hook_after_mprotect(int barred) {
+  if (barred >= 0) concurrent_barred((unsigned)barred);
+}
 
 int hook__exit(int status) {
   if (birth_options.mode != MODE_LEAKS || !birth_options.report_at__exit || !birth_is_mine()) return status;

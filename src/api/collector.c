@@ -8,6 +8,7 @@
 #include "gc/remember.h"
 #include "gc/roots.h"
 #include "heap/heap.h"
+#include "os/spawn.h"
 #include "os/threads.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ static void collector_settle(void) {
 static int collector_arm_first(void) {
   int error = world_signal ? 0 : world_init();
   if (error) return error;
+  os_spawn_init();
   collector_settle();
   collector_is_armed = true;
   atomic_store(&heap_alarm, true);

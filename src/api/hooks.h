@@ -78,8 +78,9 @@ void hook_after_dlclose(void);
  * this even its stack could not grow any more. Does nothing in a vfork child. */
 void hook_before_limit(size_t limit);
 
-/* The program is about to call mprotect. */
-void hook_before_mprotect(void *address, size_t size);
+/* The program is about to call mprotect; and has called it, with what the first returned. */
+int hook_before_mprotect(void *address, size_t size, int protection);
+void hook_after_mprotect(int barred);
 
 /* The program calls _exit or _Exit: perhaps in a signal handler, in a vfork child (which must do nothing here: it
  * shares the memory of its parent), or in one of several threads. Reports if that was asked for; returns the status to

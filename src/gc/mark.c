@@ -484,14 +484,17 @@ static void mark_prepare(struct marker *m, const struct mark_options *options) {
   if (m->most && m->mapped) m->end = m->stack + m->most;
 }
 
+static int mark_find_holes(void) {
+  return holes_find(region.base, region.base + (atomic_load(&region.used) << block_unit_shift));
+}
+
 static unsigned mark_how_many(unsigned asked) { return asked == 0 ? 1 : asked < mark_most ? asked : mark_most; }
 
 int mark_begin(const struct mark_options *options) {
-  uintptr_t limit = atomic_load(&region.used) << block_unit_shift;
   if (!mark.markers) mark.markers = os_memory_map(mark_markers_bytes());
   if (!mark.markers) return ENOMEM;
   int error = units_begin();
-  if (!error) error = holes_find(region.base, region.base + limit);
+  if (!error) error = mark_find_holes();
   if (error) return error;
   mark.count = mark_how_many(options->markers);
   workers_begin(mark.count);
@@ -500,6 +503,40 @@ int mark_begin(const struct mark_options *options) {
   if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(mark.guard));
   for (unsigned i = 0; i < mark.count; i++) mark_prepare(&mark.markers[i], options);
   return mark.markers->mapped || mark_grow(mark.markers) ? 0 : ENOMEM;
+}
+
+/* --- in the background --- */
+
+void mark_in_background(bool running) {
+  mark.later = false;
+  for (unsigned i = 0; i < mark.count; i++) mark.markers[i].running = running;
+}
+
+static void mark_gather(struct marker *m, struct marker *from) {
+  for (uint64_t *at = from->bottom; at < from->top; at++) mark_push(m, *at);
+  from->top = from->bottom = from->stack;
+}
+
+int mark_renew(void) {
+  int error = units_begin();
+  if (!error) error = mark_find_holes();
+  for (unsigned i = 0; i < mark.count; i++) {
+    struct marker *m = &mark.markers[i];
+    if (i > 0) mark_gather(mark.markers, m);
+    m->limit = atomic_load(&region.used) << block_unit_shift;
+    m->units = units_table();
+    m->odd = m->unaligned || holes_any();
+  }
+  return error;
+}
+
+void mark_add_hole(uintptr_t lo, uintptr_t hi) {
+  const struct marker *m = mark.markers;
+  if (lo < m->base) lo = m->base;
+  if (hi > m->base + m->limit) hi = m->base + m->limit;
+  if (lo >= hi) return;
+  holes_add(lo, hi);
+  for (unsigned i = 0; i < mark.count; i++) mark.markers[i].odd = true;
 }
 
 /* What a large heap needed is too much for a small one. */
@@ -514,4 +551,5 @@ void mark_end(void) {
   scouts_end(mark.markers);
   for (unsigned i = 0; i < mark.count; i++) mark_trim(&mark.markers[i]);
   mark.count = 0;
+  units_unmake_deferred();
 }

@@ -75,6 +75,12 @@ void mark_run(struct marker *m);
 void mark_push_slow(struct marker *m, uint64_t object);
 /* A word that was found by other means than by looking at an object. */
 void mark_word_told(struct marker *m, uintptr_t word);
+/* For concurrent.c. The program runs from now on, or no longer. */
+void mark_in_background(bool running);
+/* After that: what all markers have left is marker 0's, and the heap is as it is now. 0 or an errno value. */
+int mark_renew(void);
+/* While all of them pause. */
+void mark_add_hole(uintptr_t lo, uintptr_t hi);
 /* In scout.c: the marker has come to a scouted object, whose state was old and is painted now. True if it
  * begins a segment, which has been put on the stack: then its contents need no look. */
 bool scouts_meet(struct marker *m, uint8_t old, uint8_t *state);

@@ -269,7 +269,11 @@ unsigned workers_go(unsigned count, void (*over)(void)) {
   return made;
 }
 
-void workers_stop(void) { workers_reset(); }
+void workers_stop(void) {
+  workers_join();
+  while (workers.count) mark_push(mark_marker(0), workers.pool[--workers.count]);
+  workers_reset();
+}
 
 void workers_pause(void) {
   lock_acquire(&workers.lock);

@@ -30,7 +30,7 @@ void workers_all(struct marker *m);
 /* Threads for markers 0 to count - 1, as many as are to be had: returns how many. over(): nothing is left anywhere; called
  * once, by the last of them, unless they are stopped. */
 unsigned workers_go(unsigned count, void (*over)(void));
-/* Each stops soon, with what it has left on its stack; returns when all are gone. */
+/* Each stops soon, with what it has left on its stack, and marker 0 with the pool's; returns when all are gone. */
 void workers_stop(void);
 /* Returns when nobody reads anything of the program's; until workers_resume. */
 void workers_pause(void);

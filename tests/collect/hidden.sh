@@ -26,11 +26,11 @@ ok "and the program is ended" status_is 134 || show
 
 options="$options --poison"
 run_collect collect 60 "$options" "$here/hidden" free
-ok "with poison the free is told as one of reclaimed memory" said 'free().*reclaimed' || show
+ok "with poison the free is told as one of memory that was taken back" said 'free().*taken back' || show
 ok "with the stack that freed it" stack_has 'freed by' hidden_free || show
 ok "and the one that allocated it" stack_has 'allocated by' hidden_make || show
 run_collect collect 60 "$options" "$here/hidden" realloc
-ok "with poison the realloc is told as one of reclaimed memory" said 'realloc().*reclaimed' || show
+ok "with poison the realloc is told as one of memory that was taken back" said 'realloc().*taken back' || show
 ok "with the stack that resized it" stack_has 'reallocated by' hidden_realloc || show
 ok "and the one that allocated it" stack_has 'allocated by' hidden_make || show
 run_collect collect 60 "$options" "$here/hidden" read

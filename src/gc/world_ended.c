@@ -64,8 +64,9 @@ static void world_learn_storage(void) {
   const struct os_modules_field *table = world_field("_thread_db_pthread_dtvp");
   const struct os_modules_field *entry = world_field("_thread_db_dtv_dtv"), *counter = world_field("_thread_db_dtv_t_counter");
   const struct os_modules_field *value = world_field("_thread_db_dtv_t_pointer_val");
-  if (block && specific->bits == word && specific->offset + specific->count * 8 <= world_layout.size) {
-    world_layout.blocks = specific->count;
+  uint32_t blocks = specific->bits / word * specific->count; /* the whole array is one field, or each of its elements is */
+  if (block && specific->bits % word == 0 && specific->offset + blocks * sizeof(uintptr_t) <= world_layout.size) {
+    world_layout.blocks = blocks;
     world_layout.block = *block;
   }
   world_layout.dynamic = table && entry && counter && value && table->offset == pointer_offset && entry->bits == 2 * word &&

@@ -43,10 +43,11 @@ PUBLIC size_t GC_get_total_bytes(void) { return cache_handed_out() + atomic_load
 static inline void *gc_zero(void *p, size_t size) {
   enum { zero_inline = 128 };
   if (unlikely(size > zero_inline)) return memset(p, 0, size);
-  for (size_t i = 0; i < size; i += sizeof(__m128i)) {
+  size_t i = 0;
+  do {
     _mm_store_si128((__m128i *)((char *)p + i), _mm_setzero_si128());
     __asm__ volatile("");
-  }
+  } while ((i += sizeof(__m128i)) < size);
   return p;
 }
 

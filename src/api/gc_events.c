@@ -6,6 +6,7 @@
 
 #include "api/report_out.h"
 #include "base/print.h"
+#include "gc/roots.h"
 #include "gc_ext.h"
 #include "os/call.h"
 
@@ -123,7 +124,12 @@ static bool gc_callbacks_make(void) {
   long page = os_call(SYS_mmap, NULL, callbacks_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page < 0 && page > -4096) return false;
   gc_callbacks = (struct gc_callback *)page;
+  gc_events_declare_roots();
   return true;
+}
+
+void gc_events_declare_roots(void) {
+  if (gc_callbacks) roots_add((uintptr_t)gc_callbacks, (uintptr_t)gc_callbacks + callbacks_size);
 }
 
 PUBLIC int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), void *arg) {

@@ -329,8 +329,9 @@ def main():
     parser.add_argument("--timeout", type=int, default=600, help="seconds for one run of one command")
     parser.add_argument("--syscalls", action="store_true", help="count system calls in part a, by one more run")
     parser.add_argument("--no-valgrind", action="store_true")
-    parser.add_argument("--collect", help="of part d only: throughput, marker, pauses, honest, leaking; with commas")
+    parser.add_argument("--collect", help="of part d only: throughput, marker, honest, leaking, pauses; with commas")
     parser.add_argument("--quick", action="store_true", help="part d without its largest heaps and with fewer runs")
+    parser.add_argument("--minutes", type=float, default=15, help="after which part d begins nothing more")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
     known = ["alloc", "leaks", "report", "collect"]

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import programs
 from measure import Contender, count_syscalls, measure_row, problem_of, say
@@ -69,6 +70,7 @@ class Collecting:
         self.bench, self.options, self.runner = bench, bench.options, bench.runner
         self.directory = os.path.dirname(bench.library)
         self.scale = self.options.scale
+        self.end = time.monotonic() + 60 * self.options.minutes
         self.record = {}
 
     # --- who takes part ---
@@ -106,10 +108,12 @@ class Collecting:
     def run_once(self, way, program, words, told, expected, limit):
         if told.problem:
             return expected
-        if way.missing:
-            told.problem = "missing"
+        left = self.end - time.monotonic()
+        if way.missing or self.is_late():
+            told.problem = "missing" if way.missing else None if told.samples else "no time"
             return expected
-        sample = self.runner.once([self.program(way, program)] + words, way.environment, seconds=limit)
+        sample = self.runner.once([self.program(way, program)] + words, way.environment,
+                                  seconds=int(min(limit, left + 60)))
         values, agreed = read_told(self.runner.output())
         told.problem = problem_of(sample, agreed, (0, expected or agreed), False)
         if not told.problem and any(values.get("missing", [])):
@@ -133,6 +137,9 @@ class Collecting:
                 expected = self.run_once(way, program, words, all_told[way.name], expected, limit)
         return all_told
 
+    def is_late(self):
+        return time.monotonic() > self.end
+
     def keep(self, name, all_told):
         self.record[name] = {way: told.record() for way, told in all_told.items()}
         self.bench.record["parts"]["collect"] = self.record
@@ -141,7 +148,7 @@ class Collecting:
 
     def calls(self, way, program, words):
         """System calls of one more run."""
-        if not shutil.which("strace") or way.missing:
+        if not shutil.which("strace") or way.missing or self.is_late():
             return None
         argv = [self.program(way, program)] + [str(w) for w in words]
         return count_syscalls(self.runner, argv, way.environment)
@@ -253,6 +260,8 @@ class Collecting:
         return [(mib * self.scale, millions * self.scale, runs) for mib, millions, runs in sizes]
 
     def memory_lack(self, mib):
+        if self.is_late():
+            return "no time"
         with open("/proc/meminfo") as file:
             free = int(re.search(r"MemAvailable:\s+(\d+)", file.read()).group(1)) // 1024
         return "too little memory (%d MiB available)" % free if free < 3.5 * mib else None
@@ -260,8 +269,8 @@ class Collecting:
     def pauses(self):
         results = {}
         for mib, millions, runs in self.pause_sizes():
-            lack = self.memory_lack(mib)
             for order in ("ordered", "shuffled"):
+                lack = self.memory_lack(mib)
                 row = "%g MB %s" % (mib, order)
                 if lack:
                     print("  %s is left out: %s" % (row, lack))
@@ -332,6 +341,9 @@ class Collecting:
         rows, results, counts = self.honest_rows(), {}, {}
         runs = 3 if self.options.quick else max(self.options.runs, 7)
         for job in rows:
+            if self.is_late():
+                print("  %s is left out: no time" % job.name)
+                continue
             say("  " + job.name)
             results[job.name] = measure_row(self.runner, job, contenders, runs)
             counts[job.name] = self.count_collections(job, mode("mode=collect:gc-log=REPORT"))
@@ -388,11 +400,11 @@ class Collecting:
     # --- all ---
 
     def all(self):
-        print("\nPART D: COLLECTING. libgc is Debian's, with 1 or 2 markers; gleaner is linked as libgc.so.1, with as many, "
-              "or as\nit chooses. Load at the beginning: %.1f on %d processors.\n" %
+        print("\nPART D: COLLECTING. libgc is Debian's, with 1 or 2 markers; gleaner is linked as libgc.so.1, with as "
+              "many, or as\nit chooses. Load at the beginning: %.1f on %d processors.\n" %
               (os.getloadavg()[0], os.cpu_count()))
         wanted = self.options.collect.split(",") if self.options.collect else None
-        for name in ("throughput", "marker", "pauses", "honest", "leaking"):
+        for name in ("throughput", "marker", "honest", "leaking", "pauses"):
             if not wanted or name in wanted:
                 say(" " + name)
                 getattr(self, name)()

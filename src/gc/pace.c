@@ -8,10 +8,10 @@
 #include "os/threads.h"
 
 enum {
-  pace_nursery_least = 8 << 20,
-  pace_nursery_most = 32 << 20,
+  pace_nursery_least = 8 << 20, /* small pauses; what is looked into of old pages grows with it, so little is saved by more, */
+  pace_nursery_most = 32 << 20, /* but the roots: as much more */
+  pace_roots = 4 << 20,         /* as there are times so many bytes of them */
   pace_owned_least = 16 << 20, /* the program frees most itself */
-  pace_nursery_share = 4,      /* of what is live */
   pace_old_share = 4,          /* CPython's quarter */
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
   pace_little_share = 8,       /* less than an eighth of the new bytes reclaimed: back off */
@@ -29,6 +29,7 @@ static struct {
   _Atomic uint64_t not_before;  /* process time, ns: for owned memory */
   size_t counts[collect_generations]; /* [0] not used */
   size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
+  size_t roots;                 /* bytes, in the last minor collection */
   size_t old;                   /* bytes that the last full collection left */
   size_t live;                  /* of what the program owns, as far as the last collection saw */
   unsigned back_off;
@@ -89,8 +90,7 @@ static void pace_expect(void) {
 static void pace_choose_nursery(void) {
   size_t nursery = pace.settings.threshold[0];
   if (!nursery) {
-    nursery = pace.old / pace_nursery_share;
-    if (nursery < pace_nursery_least) nursery = pace_nursery_least;
+    nursery = (size_t)pace_nursery_least * (pace.roots / pace_roots + 1);
     if (nursery > pace_nursery_most) nursery = pace_nursery_most;
   }
   atomic_store(&pace.nursery, nursery);
@@ -113,7 +113,7 @@ void pace_init(const struct pace_settings *settings) {
 /* Which generation it is to be, when one is due. */
 static unsigned pace_generation(enum collect_reason *reason) {
   size_t nursery = atomic_load(&pace.nursery);
-  bool enough_1 = pace.counts[1] + 1 >= pace.settings.threshold[1] || pace.promoted_1 >= pace.old / 8 + nursery;
+  bool enough_1 = pace.counts[1] + 1 >= pace.settings.threshold[1] || pace.promoted_1 >= nursery / 2;
   bool enough_2 = pace.counts[2] + 1 >= pace.settings.threshold[2] || pace.promoted_2 >= pace_much;
   *reason = COLLECT_YOUNG;
   if (enough_2 && pace.promoted_2 > pace.old / pace_old_share && pace.promoted_2 > 0) {
@@ -160,6 +160,8 @@ static void pace_set_pause(uint64_t cost) {
 /* How much is young by now, and how much grew old. */
 static void pace_count_minor(const struct collection *facts, size_t new) {
   size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
+  pace.roots = facts->root_bytes;
+  pace_choose_nursery();
   if (pace_owns()) pace_back_off(&facts->swept, new);
   pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
   pace.promoted_2 += facts->swept.promoted_bytes;

@@ -65,6 +65,7 @@ struct block {
   uint32_t wake;    /* used at which the owner's free must look closer */
   uint32_t touched; /* groups that were ever handed out: [0, touched) */
   uint32_t group;   /* the group handed out last */
+  bool sparse;      /* in its bin's sparse list, not in the ready one */
   bool full;        /* left behind with too few free slots: in no list */
   uint64_t young;   /* bit g: group g may hold new objects. Set by the owner before it hands slots out, cleared with the
                        world stopped: a set may come late and be one too many, never one too few */

@@ -148,17 +148,19 @@ void cache_forget_young(struct block *block) {
 }
 
 static void cache_ready_link(struct bin *bin, struct block *block) {
+  block->sparse = block->kind != KIND_SCANNED && block->used > block->nslots / 2;
+  struct block **list = block->sparse ? &bin->sparse : &bin->ready;
   block->full = false;
   block->wake = 0;
   block->prev = NULL;
-  block->next = bin->ready;
+  block->next = *list;
   if (block->next) block->next->prev = block;
-  bin->ready = block;
+  *list = block;
 }
 
 static void cache_ready_unlink(struct bin *bin, struct block *block) {
   if (block->prev) block->prev->next = block->next;
-  else bin->ready = block->next;
+  else *(block->sparse ? &bin->sparse : &bin->ready) = block->next;
   if (block->next) block->next->prev = block->prev;
 }
 
@@ -183,6 +185,10 @@ static void cache_settle(struct cache *cache, struct block *block, bool locked) 
   if (bin->block == block) return;
   cache_account(cache, block);
   if (block->full && block->used <= block->wake) cache_ready_link(bin, block);
+  if (!block->full && block->sparse && block->used <= block->nslots / 2) {
+    cache_ready_unlink(bin, block);
+    cache_ready_link(bin, block);
+  }
   if (block->used != 0 || block->full || atomic_load(&block->queued)) return;
   /* The state bytes have the last word: a block with a live slot is never given up, whatever was counted. */
   uint32_t live = cache_count_live(block);
@@ -266,6 +272,12 @@ static struct block *cache_ready_take(struct bin *bin) {
   return block;
 }
 
+static struct block *cache_sparse_take(struct bin *bin) {
+  struct block *block = bin->sparse;
+  if (block) cache_ready_unlink(bin, block);
+  return block;
+}
+
 /* Puts the bin's word back into its block. The block is then nobody's current one. */
 static struct block *cache_bin_empty(struct cache *cache, struct bin *bin) {
   struct block *block = bin->block;
@@ -285,6 +297,7 @@ static struct block *cache_steal(struct cache *thief, const struct bin *wanted) 
     struct bin *bin = &idle->bins[wanted->kind][wanted->class];
     struct block *block = cache_ready_take(bin);
     if (!block) block = cache_bin_empty(idle, bin);
+    if (!block) block = cache_sparse_take(bin);
     if (!block) continue;
     idle->stolen_from++;
     atomic_store(&block->owner, thief);
@@ -327,6 +340,7 @@ bool cache_refill(struct cache *cache, struct bin *bin) {
     if (!block) {
       cache_drain(cache, false);
       block = cache_ready_take(bin);
+      if (!block) block = cache_sparse_take(bin);
     }
     if (!block) block = cache_new_block(cache, bin);
     if (!block) return false;
@@ -425,7 +439,9 @@ bool cache_check(struct cache *cache) {
         if (bin->state[bits_lowest(free)] != STATE_FREE) return false;
       if (bin->block && (!block_check(bin->block) || atomic_load(&bin->block->owner) != cache)) return false;
       for (struct block *block = bin->ready; block; block = block->next)
-        if (!block_check(block) || block == bin->block || block->full) return false;
+        if (!block_check(block) || block == bin->block || block->full || block->sparse) return false;
+      for (struct block *block = bin->sparse; block; block = block->next)
+        if (!block_check(block) || block == bin->block || block->full || !block->sparse) return false;
     }
   return true;
 }

@@ -5,6 +5,9 @@
  *         base   -> slot 0 of the group      state -> its byte
  *         block  -> current                  ready -> blocks with slots to hand out again
  *
+ * What a minor collection sweeps is mostly free, and is handed out again first: so new objects stay together in few pages, and few
+ * pages with old objects are written. Elsewhere the order does not matter, and there is one list.
+ *
  * Invariants: a slot in some free word has state FREE; only a block's owner hands its slots out; a block is the
  * current one of a bin, in its ready list, or full (in neither). A thread that ends leaves its cache, with all its
  * blocks, to the idle ones: the next thread takes it over, and others take blocks from it. */
@@ -23,7 +26,7 @@ struct bin {
   struct block *block;
   struct block *ready;
   uint32_t blocks_made; /* on fresh memory */
-  uint32_t padding[3];
+  struct block *sparse; /* like ready, less than half free: used last, and only of collected kinds */
 };
 
 struct cache {

@@ -2,7 +2,7 @@
  * Looking into parts of blocks. Must not know which generation is being collected. */
 #include "config.h"
 
-#include "gc/remember_look.h"
+#include "gc/look.h"
 
 #include "base/bits.h"
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * Looking into parts of blocks, for remember.c alone: which slots are wanted, what their words lead to, whether anything has
+ * Looking into parts of blocks, for closing.c and remember.c: which slots are wanted, what their words lead to, whether anything has
  * changed. Knows states and words; knows nothing of collections or of write tracking. */
-#ifndef GLEANER_REMEMBER_LOOK_H
-#define GLEANER_REMEMBER_LOOK_H
+#ifndef GLEANER_LOOK_H
+#define GLEANER_LOOK_H
 
 #include "heap/block.h"
 
-enum { look_page = 4096, look_none = 2 }; /* look_none: the youngest age of what matters to nobody */
+enum {
+  look_page = 4096,
+  look_none = 2, /* the youngest age of what matters to nobody */
+  look_slack = sizeof(uintptr_t) - 1, /* by which words that begin at any byte reach over bounds */
+};
 
 /* A live slot is wanted when (state ^ flip) & any, or with new_too when its age is 0. */
 struct look_wanted {

@@ -25,8 +25,8 @@ enum track_way track_begin(enum track_way wanted, const char **why);
  * anonymous memory. */
 int track_add(uintptr_t lo, uintptr_t hi);
 
-/* From now on, or from the next track_settle on, these pages count as not written. 0, or an errno value: then they may count as
- * written. ENOENT: it was not added, or the mapping is another now. */
+/* From now on, or from the next track_settle on, these pages count as not written. 0, or an errno value: then they count as
+ * written. ENOENT: some of it was not added, or its mapping is another now. */
 int track_protect(uintptr_t lo, uintptr_t hi);
 
 /* Once after some calls of track_protect, before the program goes on. With SOFT_DIRTY this is when it happens; and as the

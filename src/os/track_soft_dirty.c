@@ -95,21 +95,28 @@ static const char *soft_begin(void) {
 }
 
 /* What was protected before counts as written. */
-static int soft_add(uintptr_t lo, uintptr_t hi) {
+static void soft_unprotect(uintptr_t lo, uintptr_t hi) {
   const uintptr_t chunk = (uintptr_t)1 << soft_chunk_shift;
-  if (!track_is_private(lo, hi)) return EINVAL;
   for (uintptr_t at = lo; at < hi;) {
     uint8_t *byte = soft_byte(at, false);
     if (byte) *byte &= (uint8_t)~soft_bit(at);
     at = byte ? at + os_page_size : bits_align_up(at + 1, chunk);
   }
+}
+
+static int soft_add(uintptr_t lo, uintptr_t hi) {
+  if (!track_is_private(lo, hi)) return EINVAL;
+  soft_unprotect(lo, hi);
   return 0;
 }
 
 static int soft_protect(uintptr_t lo, uintptr_t hi) {
   for (uintptr_t at = lo; at < hi; at += os_page_size) {
     uint8_t *byte = soft_byte(at, true);
-    if (!byte) return ENOMEM;
+    if (!byte) {
+      soft_unprotect(lo, hi);
+      return ENOMEM;
+    }
     *byte |= soft_bit(at);
   }
   soft_pending = true;

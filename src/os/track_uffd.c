@@ -137,8 +137,12 @@ static int uffd_add(uintptr_t lo, uintptr_t hi) {
   return result < 0 ? (int)-result : uffd_change(lo, hi, 0);
 }
 
+/* When a part is refused, those before it are protected: nobody would look at them. */
 static int uffd_protect(uintptr_t lo, uintptr_t hi) {
-  return uffd_is_there() ? uffd_change(lo, hi, UFFD_PROTECT_WP) : EBADF;
+  if (!uffd_is_there()) return EBADF;
+  int error = uffd_change(lo, hi, UFFD_PROTECT_WP);
+  if (error) uffd_change(lo, hi, 0);
+  return error;
 }
 
 static void uffd_settle(void) {}

@@ -303,6 +303,7 @@ static void mark_object_now(struct marker *m, struct block *block, uint32_t slot
 
 /* --- when the stack was too small --- */
 
+/* While nobody is at work but marker 0. */
 static bool mark_take_overflow(void) {
   bool overflow = false;
   for (unsigned i = 0; i < mark.count; i++) {
@@ -319,6 +320,7 @@ static __attribute__((noinline)) void mark_recover_slow(struct marker *m) {
     for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
       for (uint32_t slot = 0; slot < block->nslots; slot++)
         if ((block->state[slot] & mask) == want) mark_object_now(m, block, slot);
+    workers_all(m); /* others may have been called to it */
   }
 }
 

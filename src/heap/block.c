@@ -192,6 +192,7 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
   uint32_t at = block_first_unit(block);
   uint32_t units = (uint32_t)(bits_align_up(size, block_unit) / block_unit), old = block->units;
   *zero = false;
+  uint32_t from = (units < old ? units : old) - 1; /* what is told of these units changes */
   if (units < old && units_are_pinned()) units = old;
   if (units > block->units) {
     if (!block_may_grow(units - block->units)) return false;
@@ -210,7 +211,6 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
   }
   block->units = units;
   block->size = bits_align_up(size, os_page_size);
-  uint32_t from = (units < old ? units : old) - 1; /* the last of both reaches to its end, or no longer */
   units_note(block, at + from, units - from);
   return true;
 }

@@ -305,6 +305,7 @@ void sweep_totals(struct sweep_counts *counts) {
 
 /* Whatever another thread had claimed is swept again: that does no harm. */
 void sweep_fork_child(void) {
+  if (sweep_is_done()) return; /* and marks may be half of the next marking's */
   atomic_store(&sweep.busy, 0);
   if (atomic_load(&sweep.end)) atomic_store(&sweep.next, 0);
 }

@@ -130,6 +130,22 @@ int units_begin(void) {
 
 const struct unit *units_table(void) { return units.table; }
 
+static bool units_check_one(size_t at) {
+  const struct block *block = atomic_load(&region.blocks[at]);
+  struct unit want = block ? units_entry(block, at) : (struct unit){0}, have = units.table[at];
+  if (units.late[at / units_in_word] >> at % units_in_word & 1) return units.pinned;
+  return have.state == want.state && have.object == want.object && have.step == want.step &&
+         have.inverse == want.inverse && have.skip == want.skip;
+}
+
+bool units_check(void) {
+  size_t used = atomic_load(&region.used);
+  if (!units.valid) return true;
+  for (size_t at = 0; at < used; at++)
+    if (!units_check_one(at)) return false;
+  return true;
+}
+
 /* --- pinned --- */
 
 void units_pin(void) {

@@ -52,6 +52,8 @@ void units_unmake_deferred(void);
 void units_note(const struct block *block, size_t at, size_t count);
 /* The block must stay for now; it is unmade later. False: it need not. */
 bool units_defer(struct block *block);
+/* Whether each entry tells what the block map tells, as far as it should by now. */
+bool units_check(void);
 /* The region has shrunk. */
 void units_limit_span(void);
 /* In a fork child where the map had to be repaired, and, after that, in any. */

@@ -5,6 +5,7 @@
 #include "heap/cache.h"
 #include "heap/heap.h"
 #include "heap/runs.h"
+#include "heap/units.h"
 
 /* Nothing has a state that it cannot have: live or held or free, of an age that there is, and new only where that is
  * noted. */
@@ -30,11 +31,13 @@ bool heap_verify(struct cache *mine) {
     blocks_good = blocks_good && block_check(block);
     states_good = states_good && verify_states(block);
   }
+  bool units_good = units_check();
   heap_unlock();
   bool cache_good = !mine || cache_check(mine);
   CHECK(runs_good);
   CHECK(blocks_good);
+  CHECK(units_good);
   CHECK(states_good);
   CHECK(cache_good);
-  return runs_good && blocks_good && states_good && cache_good;
+  return runs_good && blocks_good && units_good && states_good && cache_good;
 }

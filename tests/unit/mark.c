@@ -217,6 +217,110 @@ static void test_scouts(void) {
   free(load);
 }
 
+static void set_ages(uintptr_t hidden, uint8_t ages) {
+  const struct block *block = region_find(~hidden);
+  for (uint32_t i = 0; i < block->units; i++) region.ages[((block->start - region.base) >> block_unit_shift) + i] = ages;
+}
+
+/* Words of old objects, against a look at each by itself. */
+static void test_young(void) {
+  enum { words = 512, nodes = 64, rounds = 400 };
+  uint64_t seed = tap_seed();
+  struct mark_options options = {.no_scouts = true};
+  uintptr_t node[nodes], *old = malloc(words * sizeof *old);
+  /* Large ones, so that each has units of its own; all lead to one more. */
+  uintptr_t more = help_alloc(32, KIND_SCANNED);
+  for (int i = 0; i < nodes; i++) help_link(node[i] = help_alloc(40000 + (size_t)i * 2000, KIND_SCANNED), 3, more);
+  bool good = true, told = true;
+  for (int round = 0; round < rounds && good && told; round++) {
+    uint8_t ages = (uint8_t)(1 + tap_random(&seed) % 3), met = 0, age[nodes];
+    bool wanted[nodes] = {false};
+    size_t lo = tap_random(&seed) % words, hi = lo + tap_random(&seed) % (words - lo + 1), reached = 0;
+    for (int i = 0; i < nodes; i++) set_ages(node[i], age[i] = (uint8_t)(tap_random(&seed) % 4));
+    for (size_t i = 0; i < words; i++) {
+      size_t to = tap_random(&seed) % nodes;
+      bool link = tap_random(&seed) % 100 == 0;
+      old[i] = link ? ~node[to] + tap_random(&seed) % 40000 : tap_random(&seed) % 2 ? tap_random(&seed) : region.base - 1 - i;
+      if (!link || i < lo || i >= hi || !(age[to] & ages)) continue;
+      met |= age[to] & ages;
+      wanted[to] = true;
+    }
+    heap_lock();
+    mark_begin(&options);
+    mark_use(colour);
+    told = mark_young((uintptr_t)(old + lo), (uintptr_t)(old + hi), ages) == met;
+    mark_all();
+    mark_end();
+    heap_unlock();
+    for (int i = 0; i < nodes; i++) {
+      reached += wanted[i];
+      good = good && (*help_state(~node[i]) & STATE_MARK ? true : false) == wanted[i];
+    }
+    good = good && unmark() == reached + (reached > 0);
+  }
+  OK(good, "the linear scan marks what words of old objects lead to, where it is young");
+  OK(told, "and tells which ages it met");
+  for (int i = 0; i < nodes; i++) help_free(node[i]);
+  help_free(more);
+  free(old);
+}
+
+static void test_slot(void) {
+  struct mark_options options = {.no_scouts = true};
+  uintptr_t a = help_alloc(64, KIND_SCANNED), b = help_alloc(100000, KIND_SCANNED), c = help_alloc(64, KIND_SCANNED);
+  help_link(a, 0, b);
+  help_link(b, 9000, c);
+  heap_lock();
+  mark_begin(&options);
+  mark_use(colour);
+  mark_slot(region_find(~a), block_slot(region_find(~a), ~a));
+  mark_slot(region_find(~b), 0);
+  mark_all();
+  OK(mark_is_complete(), "everything could be read");
+  mark_end();
+  heap_unlock();
+  OK(unmark() == 3, "a slot is taken as if a word had led to it");
+  help_free(a);
+  help_free(b);
+  help_free(c);
+}
+
+/* Between searches the heap changes, and the marker knows it. */
+static void test_table(void) {
+  enum { nodes = 400, rounds = 300 };
+  static const size_t sizes[] = {16, 700, 9000, 30000, 40000, 66000, 300000, 2000000};
+  uint64_t seed = tap_seed();
+  uintptr_t node[nodes];
+  for (int i = 0; i < nodes; i++) node[i] = help_alloc(sizes[tap_random(&seed) % 8], KIND_SCANNED);
+  bool good = true, exact = true;
+  for (int round = 0; round < rounds && good && exact; round++) {
+    for (int k = 0; k < 20; k++) {
+      int i = (int)(tap_random(&seed) % nodes);
+      struct block *block = region_find(~node[i]);
+      if (!block->slot_size && tap_random(&seed) % 2) {
+        void *moved = large_resize(block, 33000 + tap_random(&seed) % 700000);
+        memset(moved, 0, region_find((uintptr_t)moved)->size);
+        node[i] = ~(uintptr_t)moved;
+        continue;
+      }
+      help_free(node[i]);
+      node[i] = help_alloc(sizes[tap_random(&seed) % 8], tap_random(&seed) % 3 ? KIND_SCANNED : KIND_POINTER_FREE);
+    }
+    size_t scanned = 0;
+    for (int i = 0; i < nodes; i++) {
+      help_link(node[i], 0, i + 1 < nodes ? node[i + 1] : ~(uintptr_t)0);
+      help_link(node[i], 1, ~(uintptr_t)0);
+    }
+    while (scanned < nodes - 1 && region_find(~node[scanned])->kind == KIND_SCANNED) scanned++;
+    exact = reach(~node[0]) == scanned + 1;
+    if (round == rounds / 2) heap_limit_span((size_t)1 << 30);
+    good = heap_verify(help_cache);
+  }
+  OK(exact, "what comes, goes and grows between searches is known to the next");
+  OK(good, "and the table of units is the map's");
+  for (int i = 0; i < nodes; i++) help_free(node[i]);
+}
+
 int main(void) {
   help_init();
   test_words();
@@ -226,5 +330,8 @@ int main(void) {
   test_mangled();
   test_random();
   test_scouts();
+  test_young();
+  test_slot();
+  test_table();
   return tap_end();
 }

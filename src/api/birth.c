@@ -253,7 +253,9 @@ void hook_after_mprotect(int barred) {
 }
 
 int hook__exit(int status) {
-  if (birth_options.mode != MODE_LEAKS || !birth_options.report_at__exit || !birth_is_mine()) return status;
+  if (!birth_options.report_at__exit || !birth_is_mine()) return status;
+  gc_events_exit();
+  if (birth_options.mode != MODE_LEAKS) return status;
   long lost = leak_report(false);
   return lost > 0 && birth_options.error_exitcode ? birth_options.error_exitcode : status;
 }

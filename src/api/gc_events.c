@@ -11,6 +11,7 @@
 #include "os/call.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -33,6 +34,10 @@ __attribute__((constructor(102))) static void gc_events_constructor(void) {
   if (tells || birth_records()) report_out_init();
   gc_log_init();
   gc_reclaimed_init();
+  if (birth_options.stats) {
+    at_quick_exit(gc_events_exit);
+    if (birth_options.report_at_signal && birth_options.mode != MODE_LEAKS) report_out_at_signal(gc_events_exit);
+  }
   errno = saved;
 }
 
@@ -254,7 +259,8 @@ void gc_events_swept(const struct sweep_counts *counts) {
 }
 
 void gc_events_exit(void) {
-  if (birth_options.stats && !atomic_exchange(&gc_events_ended, true)) gc_summary_write();
+  bool wanted = birth_options.stats && birth_options.mode != MODE_LEAKS && birth_is_mine();
+  if (wanted && !atomic_exchange(&gc_events_ended, true)) gc_summary_write();
 }
 
 /* Callbacks stay. Figures begin anew. */

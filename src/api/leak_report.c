@@ -44,22 +44,7 @@ static _Atomic bool report_done;
 static bool report_suppressed;          /* all that the last report found lost */
 static uintptr_t report_ends[4];        /* functions that end the program: what lies deeper is dead */
 
-/* A fatal signal: report, then let it be fatal. */
-static void report_signal(int signal_number) {
-  signal(signal_number, SIG_DFL);
-  leak_report(false);
-  raise(signal_number);
-}
-
-static void report_watch_signals(void) {
-  static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-  for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
-    struct sigaction action;
-    if (sigaction(fatal[i], NULL, &action) != 0 || action.sa_handler != SIG_DFL) continue;
-    action = (struct sigaction){.sa_handler = report_signal, .sa_flags = SA_NODEFER | SA_ONSTACK};
-    sigaction(fatal[i], &action, NULL);
-  }
-}
+static void report_at_signal(void) { leak_report(false); }
 
 static void report_quick_exit(void) {
   if (birth_is_mine() && leak_report(false) > 0 && birth_options.error_exitcode) _exit(birth_options.error_exitcode);
@@ -73,7 +58,7 @@ void leak_report_init(void) {
   report_ends[2] = (uintptr_t)dlsym(RTLD_DEFAULT, "_exit");
   report_ends[3] = (uintptr_t)dlsym(RTLD_DEFAULT, "_Exit");
   at_quick_exit(report_quick_exit);
-  if (birth_options.report_at_signal) report_watch_signals();
+  if (birth_options.report_at_signal) report_out_at_signal(report_at_signal);
 }
 
 bool leak_report_suppressed(void) { return report_suppressed; }

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -60,6 +61,26 @@ void report_out_init(void) {
   report_find_tool();
   if (!birth_options.report && fstat(STDERR_FILENO, &report_stderr_file) == 0)
     report_stderr = report_out_high(STDERR_FILENO);
+}
+
+static void (*report_tell)(void);
+
+/* A fatal signal: report, then let it be fatal. */
+static void report_signal(int signal_number) {
+  signal(signal_number, SIG_DFL);
+  report_tell();
+  raise(signal_number);
+}
+
+void report_out_at_signal(void (*tell)(void)) {
+  static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+  report_tell = tell;
+  for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+    struct sigaction action;
+    if (sigaction(fatal[i], NULL, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    action = (struct sigaction){.sa_handler = report_signal, .sa_flags = SA_NODEFER | SA_ONSTACK};
+    sigaction(fatal[i], &action, NULL);
+  }
 }
 
 void report_out_name(char *path, size_t size, const char *pattern) {

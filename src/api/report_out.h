@@ -23,6 +23,9 @@ int report_out_open(bool *close_it);
 int report_out_draw(int record, int out);
 const char *report_out_tool(void); /* its file name */
 
+/* Has tell called when a signal is about to end the program, which it then does. */
+void report_out_at_signal(void (*tell)(void));
+
 /* A descriptor like fd so high that no program stumbles over it, closed by exec; -1 when there is none. */
 int report_out_high(int fd);
 

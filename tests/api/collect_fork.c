@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * gc.h and gc_ext.h in a forked child. For the log (collect_log.sh): with "log", a parent and two children that collect;
- * with "close", a program that closes all descriptors, and puts others there; with "lose", one that loses memory. */
+ * with "close", a program that closes all descriptors, and puts others there; with "lose", one that loses memory; with
+ * "end", one that ends as it is told. */
 #include "collect.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,11 +143,19 @@ static int lose(void) {
   return 7;
 }
 
+static void end(const char *how) {
+  GC_collect(2, NULL);
+  if (strcmp(how, "_exit") == 0) _exit(7);
+  if (strcmp(how, "quick_exit") == 0) quick_exit(7);
+  if (strcmp(how, "signal") == 0) raise(SIGTERM);
+}
+
 int main(int argc, char **argv) {
   GC_INIT();
   if (argc > 1 && strcmp(argv[1], "log") == 0) return log_something();
   if (argc > 2 && strcmp(argv[1], "close") == 0) return close_all(argv[2]);
   if (argc > 1 && strcmp(argv[1], "lose") == 0) return lose();
+  if (argc > 2 && strcmp(argv[1], "end") == 0) end(argv[2]);
   if (argc > 1) return 0;
   test_child();
   test_storm();

@@ -117,6 +117,21 @@ ok "children tell for themselves" eval '[ "$(grep -c "^== gleaner: collections o
 GLEANER_OPTIONS=stats:tool=/nowhere "$program" lose 2>"$work/err"
 ok "without the command it is told plainly" eval 'grep -q "^gleaner: /nowhere: No such" "$work/err" && grep -q "^generation 2: 1 collections" "$work/err"' || show
 
+summary() { grep -q "^== gleaner: collections of" "$work/err"; }
+linked stats end quick_exit
+ok "quick_exit is an end as well" eval 'summary && [ $status = 7 ]' || show
+linked stats end signal
+ok "a signal is none" eval '! summary && [ $status = 143 ]' || show
+linked stats:report-at-signal end signal
+ok "but with --report-at-signal" eval 'summary && [ $status = 143 ]' || show
+linked stats end _exit
+ok "nor is _exit" eval '! summary && [ $status = 7 ]' || show
+extra=stats:report-at-_exit
+under collect "$program" end _exit 2>"$work/err"
+status=$?
+extra=
+ok "but with --report-at-_exit" eval 'summary && [ $status = 7 ]' || show
+
 # --- under the command ---
 
 cat >"$work/leak.c" <<'END'

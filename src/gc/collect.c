@@ -260,6 +260,12 @@ static int collect_in_stop(struct collect *collect) {
   return error;
 }
 
+/* On a stack of ours. */
+static void collect_call(void *arg) {
+  struct collect *collect = arg;
+  collect->facts->error = collect_in_stop(collect);
+}
+
 static size_t collect_heap_bytes(void) {
   ptrdiff_t bytes = 0;
   for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load(&heap_in_use[kind]);
@@ -287,7 +293,7 @@ bool collect(const struct collect_request *request, struct collection *facts) {
   uint64_t mask = world_acquire();
   heap_lock();
   facts->heap_before = collect_heap_bytes();
-  facts->error = collect_in_stop(&collect);
+  world_call(collect_call, &collect);
   facts->heap_after = facts->heap_before > facts->swept.bytes ? facts->heap_before - facts->swept.bytes : 0;
   heap_unlock();
   atomic_store(&collect_owner, 0);

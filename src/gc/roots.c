@@ -32,6 +32,7 @@ enum {
   roots_frames = 16 * 1024,       /* no search goes deeper below roots_each */
   roots_cuts_of_report = 2 * 4096, /* of threads that ended: two each */
   roots_doubtful_most = 16 << 20,
+  roots_unwritable_least = 1 << 20, /* smaller ones are looked at without asking */
   roots_stretch_cut = 4 << 20,    /* a cut of this size ends a stretch */
 };
 
@@ -161,6 +162,21 @@ static bool roots_is_memory_file(const char *name) {
          roots_begins(name, "/dev/shm/") || roots_begins(name, "[anon_shmem");
 }
 
+/* To know is dear, so it is kept for the next time. */
+static bool roots_is_unwritable(const struct os_mapping *mapping) {
+  enum { places = 64 };
+  static struct os_mapping known[places];
+  static unsigned next;
+  for (unsigned i = 0; i < places; i++) {
+    const struct os_mapping *k = &known[i];
+    if (k->lo == mapping->lo && k->hi == mapping->hi && k->inode == mapping->inode && k->offset == mapping->offset) return true;
+  }
+  if (!os_maps_is_unwritable(mapping)) return false;
+  known[next] = *mapping;
+  next = (next + 1) % places;
+  return true;
+}
+
 /* Devices have registers, not memory, and so have what the kernel maps of its own. A file that others share and that
  * cannot be written here is data, not variables; anonymous shared memory may have been made read-only after it was filled. */
 static bool roots_is_skipped(const struct roots *roots, const struct os_mapping *mapping) {
@@ -169,7 +185,8 @@ static bool roots_is_skipped(const struct roots *roots, const struct os_mapping 
   bool memory = roots_is_memory_file(name);
   if (!memory && roots_begins(name, "/dev/") && !roots_begins(name, "/dev/hugepages")) return true;
   if (mapping->write || !mapping->shared || memory) return false;
-  return roots->request->purpose == ROOTS_REPORT || os_maps_is_unwritable(mapping);
+  if (roots->request->purpose == ROOTS_REPORT) return true;
+  return mapping->hi - mapping->lo >= roots_unwritable_least && roots_is_unwritable(mapping);
 }
 
 /* [lo, hi) of one private mapping. A page that may be read and yet cannot be (a guard region, memory that has failed) holds nothing
@@ -255,7 +272,7 @@ static bool roots_is_swapping(struct roots *roots) {
 static void roots_core_part(struct roots *roots, uintptr_t lo, uintptr_t hi, bool core) {
   const char *name = roots->shared->name;
   if (core) {
-    roots_copy(roots, lo, hi, true);
+    roots_copy(roots, lo, hi, !roots->shared->read);
   } else if (!roots_is_memory_file(name) || roots_is_swapping(roots)) {
     roots->doubtful += hi - lo;
     if (roots->doubtful > roots_doubtful_most)
@@ -396,7 +413,7 @@ static bool roots_all_stopped(const struct roots_request *request) {
 int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg),
                void *arg) {
   struct roots roots = {.request = request, .range = range, .arg = arg, .maps = &world_maps};
-  roots.own = (uintptr_t)__builtin_frame_address(0) - roots_frames;
+  roots.own = world_left() ? world_left() : (uintptr_t)__builtin_frame_address(0) - roots_frames;
   if (request->purpose != ROOTS_REPORT && !roots_all_stopped(request)) return EAGAIN;
   int error = roots_make_room(&roots);
   if (error) return error;

@@ -134,14 +134,15 @@ static bool roots_main_stack(struct roots *roots, uintptr_t sp) {
 static void roots_stack(struct roots *roots, const struct world_thread *thread, const struct world_stack *stack) {
   bool alternate = thread->sp - thread->alternate_lo < thread->alternate_hi - thread->alternate_lo;
   bool main = !stack->lo && stack->tid == (pid_t)os_call(SYS_getpid);
-  roots_declare(roots, stack->tls, stack->end);
   if (!alternate && stack->lo && thread->sp - stack->lo < stack->tcb - stack->lo) {
-    roots_declare(roots, thread->sp, stack->tcb);
-  } else if (alternate || !main || !roots_main_stack(roots, thread->sp)) {
-    roots_around(roots, thread->sp);
-    if (stack->lo) roots_declare(roots, stack->lo, stack->tcb);
-    if (main) roots_around(roots, (uintptr_t)__libc_stack_end);
+    roots_declare(roots, thread->sp, stack->end); /* static TLS lies in between */
+    return;
   }
+  roots_declare(roots, stack->tls, stack->end);
+  if (!alternate && main && roots_main_stack(roots, thread->sp)) return;
+  roots_around(roots, thread->sp);
+  if (stack->lo) roots_declare(roots, stack->lo, stack->tcb);
+  if (main) roots_around(roots, (uintptr_t)__libc_stack_end);
 }
 
 /* A thread made by raw clone shows the descriptor of another, or none: its tid differs. */

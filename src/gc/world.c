@@ -35,7 +35,6 @@ enum {
 };
 
 int world_signal;
-bool (*world_is_ours)(pid_t tid);
 struct os_maps world_maps;
 struct lock world_lock = LOCK_INIT(LOCK_WORLD);
 
@@ -280,12 +279,11 @@ static void world_send(struct world_entry *entry) {
 
 static bool world_meet(pid_t tid, void *arg) {
   struct world_round *round = arg;
-  if (os_thread_is_ours(tid)) return true; /* works for whoever stops the others */
-  size_t before = world.count;
-  if (world_is_ours && world_is_ours(tid)) {
+  if (os_thread_is_ours(tid)) { /* works for whoever stops the others */
     round->ours = true;
     return true;
   }
+  size_t before = world.count;
   if (!world_stop_signal) world_choose_signal();
   struct world_entry *entry = world_enter(tid);
   if (!entry) round->short_of_memory = true;
@@ -479,7 +477,37 @@ void world_release(uint64_t mask) {
   world_mask(&mask, NULL);
 }
 
+/* --- a stack of ours --- */
+
+enum { world_stack_bytes = 256 * 1024 };
+static char *world_stack; /* its guard page comes first */
+static uintptr_t world_left_at;
+
+static bool world_make_stack(void) {
+  if (world_stack) return true;
+  char *at = os_memory_reserve(world_stack_bytes);
+  if (!at) return false;
+  if (os_memory_commit(at + os_page_size, world_stack_bytes - os_page_size) == 0) world_stack = at;
+  else os_memory_unmap(at, world_stack_bytes);
+  return world_stack != NULL;
+}
+
+uintptr_t world_left(void) { return world_left_at; }
+
+void world_call(void (*act)(void *arg), void *arg) {
+  CHECK(lock_is_held(&world_lock));
+  if (!world_make_stack()) {
+    act(arg);
+    return;
+  }
+  enum { below = 256 }; /* this frame ends not far below, and what comes next is on the other stack */
+  world_left_at = (uintptr_t)__builtin_frame_address(0) - below;
+  os_frame_call(world_stack + world_stack_bytes, act, arg);
+  world_left_at = 0;
+}
+
 void world_fork_child(void) {
+  world_left_at = 0;
   atomic_store(&world_ending, false);
   lock_reset(&world_lock);
   world_ended_fork_child();

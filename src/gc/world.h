@@ -3,7 +3,8 @@
  *
  * Threads are found in /proc/self/task at each stop until the list is stable, so raw clone threads are found as
  * well; each is sent one reserved real-time signal and parks in its handler on a futex, its registers (vector
- * state included) in the signal frame. A thread that cannot be stopped in time is listed as not stopped.
+ * state included) in the signal frame. A thread that cannot be stopped in time is listed as not stopped. Those of our own
+ * (os/spawn.h) are neither stopped nor told.
  *
  * The caller holds LOCK_WORLD and LOCK_HEAP, so that no stopped thread holds a lock of ours. With the world
  * stopped nothing may call a libc function that locks or allocates. */
@@ -30,10 +31,6 @@ extern int world_signal; /* the reserved signal; 0 before world_init */
 extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
 extern struct os_maps world_maps; /* for who has stopped the world, to look at memory with; closed by world_resume */
 
-/* Whether a thread is one of ours, which marks while the world is stopped, or while it runs: neither stopped nor told. NULL: there
- * is none. */
-extern bool (*world_is_ours)(pid_t tid);
-
 /* Chooses the signal, installs the handler, and learns where things lie in the C library's thread descriptor. Takes no lock,
  * allocates nothing, and calls nothing of the loader's, so that a path that malloc can reach may call it. 0 or an errno
  * value. */
@@ -43,6 +40,12 @@ int world_init(void);
  * thread that waits for it can itself be stopped. Gives the old mask to world_release. */
 uint64_t world_acquire(void);
 void world_release(uint64_t mask);
+
+/* Between these, with all signals blocked: calls act(arg) on a stack of ours, since the caller's may be a tiny one with no room for
+ * what a collection does; on the caller's where memory is refused. */
+void world_call(void (*act)(void *arg), void *arg);
+/* Where the program's stack was left for it, so that from there to the caller's stack pointer lie frames of ours; 0: it was not. */
+uintptr_t world_left(void);
 
 /* Stops all others. Only in the process of world_init or world_fork_child: not in a vfork child, nor in one that was forked past the
  * C library. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the

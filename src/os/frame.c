@@ -81,3 +81,27 @@ void os_frame_registers(siginfo_t *info, ucontext_t *context, uintptr_t *lo, uin
     memset(state + frame_gap[i].lo, 0, frame_gap[i].hi - frame_gap[i].lo);
   *hi = (uintptr_t)state + size;
 }
+
+__asm__(".pushsection .text.os_frame_call,\"ax\",@progbits\n"
+        ".globl os_frame_call\n.hidden os_frame_call\n"
+        ".type os_frame_call, @function\n"
+        "os_frame_call:\n"
+        "  .cfi_startproc\n"
+        "  endbr64\n"
+        "  pushq %rbp\n"
+        "  .cfi_adjust_cfa_offset 8\n"
+        "  .cfi_rel_offset %rbp, 0\n"
+        "  movq %rsp, %rbp\n"
+        "  .cfi_def_cfa_register %rbp\n"
+        "  movq %rdi, %rsp\n"
+        "  movq %rdx, %rdi\n"
+        "  call *%rsi\n"
+        "  movq %rbp, %rsp\n"
+        "  .cfi_def_cfa_register %rsp\n"
+        "  popq %rbp\n"
+        "  .cfi_adjust_cfa_offset -8\n"
+        "  .cfi_restore %rbp\n"
+        "  ret\n"
+        "  .cfi_endproc\n"
+        ".size os_frame_call, .-os_frame_call\n"
+        ".popsection\n");

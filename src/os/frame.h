@@ -16,4 +16,7 @@ void os_frame_init(void);
  * before: they are wiped, so that a scan sees registers only. To be called in the handler; touches no TLS. */
 void os_frame_registers(siginfo_t *info, ucontext_t *context, uintptr_t *lo, uintptr_t *hi);
 
+/* Calls function(arg) on the stack that ends at top, a multiple of 16. Unwinders find the way back. */
+void os_frame_call(void *top, void (*function)(void *arg), void *arg) __attribute__((visibility("hidden")));
+
 #endif

@@ -61,7 +61,7 @@ int os_maps_private(struct os_maps *maps, uintptr_t lo, uintptr_t hi, os_maps_ra
  * be in swap, in its file, or nowhere. To be read by os_maps_peek, since another process may cut the file short. */
 void os_maps_shared(const struct os_mapping *mapping, os_maps_range *each, void *arg);
 
-/* Whether the file behind a shared mapping was opened for reading only: nobody has written through this mapping. */
+/* Whether the file behind a shared mapping was opened for reading only: nobody has written through this mapping. Slow. */
 bool os_maps_is_unwritable(const struct os_mapping *mapping);
 
 /* Reads memory that may be PROT_NONE or vanish: bytes copied (fewer when a page in it is unreadable, 0 when the

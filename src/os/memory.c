@@ -254,9 +254,8 @@ bool os_memory_is_readable(uintptr_t address) {
 bool os_memory_are_readable(uintptr_t lo, uintptr_t hi) {
   lo = bits_align_down(lo, os_page_size);
   hi = bits_align_up(hi, os_page_size);
-  long error = os_call(SYS_madvise, lo, hi - lo, MADV_POPULATE_READ);
-  if (error != -EINVAL) return error == 0;
-  for (; lo < hi; lo += os_page_size) /* no such advice before Linux 5.14 */
+  if (os_call(SYS_madvise, lo, hi - lo, MADV_POPULATE_READ) == 0) return true;
+  for (; lo < hi; lo += os_page_size) /* no such advice before Linux 5.14, nor for memory that the kernel has no pages of */
     if (!os_memory_is_readable(lo)) return false;
   return true;
 }

@@ -10,7 +10,6 @@
 #include "os/call.h"
 #include "os/memory.h"
 
-#include <linux/stat.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -157,13 +156,45 @@ static void pages_shared(const struct os_mapping *mapping, struct pages_merge *m
     os_maps_shared(mapping, pages_in_core, merge);
 }
 
-/* The link in /proc has the rights with which the file was opened. */
+/* --- what may be done with a mapping --- */
+
+/* A line at a time of a text in /proc. */
+struct pages_text {
+  int fd;
+  size_t at, end; /* what is left of the buffer */
+  char buffer[2048], line[256]; /* a longer line is cut short */
+};
+
+static bool pages_next_line(struct pages_text *text) {
+  for (size_t length = 0;;) {
+    if (text->at == text->end) {
+      long got = os_call_read(text->fd, text->buffer, sizeof text->buffer);
+      if (got <= 0) return false;
+      text->at = 0;
+      text->end = (size_t)got;
+    }
+    char c = text->buffer[text->at++];
+    text->line[c == '\n' ? length : length < sizeof text->line - 1 ? length++ : length] = c == '\n' ? 0 : c;
+    if (c == '\n') return true;
+  }
+}
+
+/* A shared mapping may be made writable only when its file was opened so, which one of the flags tells. The mode of the link in
+ * map_files would tell it, too, at less cost, but the kernel keeps that from the last mapping at the same addresses. */
 bool os_maps_is_unwritable(const struct os_mapping *mapping) {
-  char path[96];
-  struct statx file;
-  print_buffer(path, sizeof path, "/proc/thread-self/map_files/%lx-%lx", mapping->lo, mapping->hi);
-  if (os_call(SYS_statx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MODE, &file) != 0) return false;
-  return !(file.stx_mode & 0222);
+  struct pages_text text = {.fd = pages_open("/proc/thread-self/smaps", "/proc/self/smaps")};
+  char head[48];
+  bool here = false, unwritable = false;
+  if (text.fd < 0) return false;
+  int length = print_buffer(head, sizeof head, "%lx-%lx ", mapping->lo, mapping->hi);
+  while (pages_next_line(&text)) {
+    if (!here && strncmp(text.line, head, (size_t)length) == 0) here = true;
+    if (!here || strncmp(text.line, "VmFlags:", 8) != 0) continue;
+    unwritable = strstr(text.line, " mw") == NULL;
+    break;
+  }
+  os_call_close(text.fd);
+  return unwritable;
 }
 
 /* --- all ways together --- */

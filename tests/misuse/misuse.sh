@@ -27,7 +27,7 @@ went_on() { [ "$status" = 0 ] && [ "$(cat "$work/out")" = survived ]; }
 
 # check PROGRAM WORDS: WORDS is a pattern that the message contains.
 check() {
-  for mode in malloc leaks; do
+  for mode in malloc leaks collect; do
     run $mode abort "$1"
     if [ "$status" = 77 ]; then
       skip "$1 in mode $mode" "the allocator chose otherwise"
@@ -80,7 +80,7 @@ ok "without poison=1 it is said how to find out" named 'free(): .*poison=1 would
 
 # A correct program prints nothing, whatever the policy.
 for policy in abort report; do
-  for mode in malloc leaks; do
+  for mode in malloc leaks collect; do
     extra=misuse=$policy
     under $mode "$top_builddir/tests/api/malloc_early" >"$work/out" 2>"$work/err"
     ok "a correct program in mode $mode hears nothing" eval '[ ! -s "$work/err" ]' || note "$work/err"

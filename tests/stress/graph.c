@@ -48,6 +48,9 @@ static _Atomic int graph_phase, graph_parked;
 static _Atomic uint64_t graph_id;
 static _Atomic unsigned graph_collections, graph_refused, graph_forks;
 
+/* In a quiet phase nothing is collected: what was born in it is young at the checkpoint. */
+static bool graph_quiet;
+
 /* --- choosing --- */
 
 static uint64_t graph_random(struct graph_thread *t) { return tap_random(&t->random); }
@@ -410,7 +413,7 @@ SHADOW_APART static void graph_work(struct graph_thread *t) {
   for (unsigned i = 0; i < t->steps; i++) {
     graph_step(t);
     if (t->forks && i % (t->steps / t->forks + 1) == 7) graph_fork(t);
-    if (graph_random(t) % 4096 == 0) graph_collect((unsigned)(graph_random(t) % 3));
+    if (!graph_quiet && graph_random(t) % 4096 == 0) graph_collect((unsigned)(graph_random(t) % 3));
   }
 }
 
@@ -446,7 +449,7 @@ static void *graph_run(void *arg) {
 /* --- checkpoints --- */
 
 static struct shadow_left graph_total;
-static size_t graph_most_live;
+static size_t graph_most_live, graph_young;
 
 SHADOW_APART static void graph_check(const char *when) { shadow_check(when); }
 
@@ -466,6 +469,21 @@ static void graph_release_held(void) {
     }
 }
 
+static void graph_judge(const struct shadow_left *left, unsigned threads, const char *what) {
+  if (left->entries <= graph_entries_base + graph_entries_each * threads) return;
+  shadow_error(what, NULL);
+  tap_note("checkpoint %u: of %zu dead objects %zu are there, for %zu reasons", shadow_checkpoint, left->dead, left->left,
+           left->entries);
+  for (unsigned i = 0; i < shadow_told_left; i++) shadow_tell("still there", &left->told[i]);
+}
+
+/* A collection of whatever generation takes what is young and dead. */
+SHADOW_APART static void graph_bury_young(unsigned threads) {
+  struct shadow_left left = shadow_bury(graph_setup->is_object, shadow_checkpoint - 1);
+  graph_young += left.dead;
+  graph_judge(&left, threads, "too much of what is young and dead is still there");
+}
+
 SHADOW_APART static void graph_bury(unsigned threads) {
   unsigned refused = graph_refused;
   for (unsigned i = 0; i < graph_setup->full_collections; i++) {
@@ -478,12 +496,7 @@ SHADOW_APART static void graph_bury(unsigned threads) {
   graph_total.left += left.left;
   graph_total.entries += left.entries;
   graph_total.dead_bytes += left.dead_bytes;
-  if (refused == graph_refused && left.entries > graph_entries_base + graph_entries_each * threads) {
-    shadow_error("too much of what is dead is still there", NULL);
-    tap_note("checkpoint %u: of %zu dead objects %zu are there, for %zu reasons", shadow_checkpoint, left.dead, left.left,
-             left.entries);
-    for (unsigned i = 0; i < shadow_told_left; i++) shadow_tell("still there", &left.told[i]);
-  }
+  if (refused == graph_refused) graph_judge(&left, threads, "too much of what is dead is still there");
   shadow_recount();
   graph_release_held();
 }
@@ -497,8 +510,10 @@ SHADOW_APART static void graph_checkpoint(uint64_t *random, unsigned threads) {
   graph_check("before a checkpoint");
   unsigned generation = (unsigned)(tap_random(random) % 3);
   graph_scrub();
+  unsigned refused = graph_refused;
   graph_collect(generation);
   graph_check(when[generation]);
+  if (graph_quiet && refused == graph_refused) graph_bury_young(threads);
   if (graph_tables_fill() || tap_random(random) % 3 == 0) graph_bury(threads);
 }
 
@@ -562,16 +577,20 @@ struct graph_facts graph_main(int argc, char **argv, const struct graph_setup *s
   shadow_begin(threads);
   for (unsigned i = 0; i < threads; i++) graph_seat(i);
   do {
+    graph_quiet = setup->disable && tap_random(&random) % 2;
+    if (graph_quiet) setup->disable();
     graph_go_on(threads, operations, forks, &random);
     while (graph_parked < (int)threads) usleep(500);
     graph_checkpoint(&random, threads);
-  } while (shadow_checkpoint < checkpoints && graph_now() < end);
+    if (graph_quiet) setup->enable();
+  } while (shadow_checkpoint <= checkpoints && graph_now() < end);
+  graph_quiet = false;
   graph_end(threads);
   shadow_trace();
   graph_bury(threads);
   OK(shadow_errors == 0, "%u threads, %u checkpoints, %u operations, %u forks: what is live is intact, what is dead is gone", threads,
-     shadow_checkpoint, operations, (unsigned)graph_forks);
-  tap_note("%u collections were asked for, %u not done; of %zu dead objects %zu stayed, for %zu reasons", (unsigned)graph_collections,
-           (unsigned)graph_refused, graph_total.dead, graph_total.left, graph_total.entries);
+     shadow_checkpoint - 1, operations, (unsigned)graph_forks);
+  tap_note("%u collections were asked for, %u not done; of %zu dead objects %zu stayed, for %zu reasons; %zu died young", (unsigned)graph_collections,
+           (unsigned)graph_refused, graph_total.dead, graph_total.left, graph_total.entries, graph_young);
   return (struct graph_facts){graph_most_live, graph_total.dead_bytes, graph_collections};
 }

@@ -27,6 +27,8 @@ struct graph_setup {
   void (*release)(void *p);
   bool (*is_object)(void *p);        /* an object begins at p */
   bool (*collect)(unsigned generation); /* false: nothing was done, which is no error */
+  void (*disable)(void);             /* no collection but those asked for, until as often enabled; NULL: cannot be had */
+  void (*enable)(void);
   void (*add_root)(void *lo, void *hi); /* NULL: all memory is a root */
   void *(*hold)(size_t size);        /* an object that is never collected, and whose address nobody knows; NULL: there is none */
   unsigned full_collections;         /* after so many all that is dead is gone */

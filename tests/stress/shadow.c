@@ -15,7 +15,7 @@ enum { shadow_whole = 2048, shadow_told = 12 };
 struct shadow_seat *shadow_seats[shadow_most_seats];
 unsigned shadow_seat_count;
 _Atomic unsigned shadow_errors;
-unsigned shadow_checkpoint;
+unsigned shadow_checkpoint = 1;
 static _Atomic uint64_t shadow_serial;
 struct shadow_shared shadow_table[shadow_shared_places];
 
@@ -384,6 +384,7 @@ struct shadow_left shadow_bury(bool (*is_object)(void *p), unsigned since) {
   shadow_each_node(shadow_unreach, &burial, false);
   shadow_each_node(shadow_find_entry, &burial, true);
   if (since == 0) shadow_each_node(shadow_forget_dead, &burial, false);
+  else shadow_each_node(shadow_unreach, &burial, false);
   return burial.counts;
 }
 

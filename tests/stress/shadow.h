@@ -77,7 +77,7 @@ struct shadow_seat {
 extern struct shadow_seat *shadow_seats[shadow_most_seats];
 extern unsigned shadow_seat_count;
 extern _Atomic unsigned shadow_errors;
-extern unsigned shadow_checkpoint; /* how many there were */
+extern unsigned shadow_checkpoint; /* its number, from 1 */
 
 /* What all threads share: real places in static memory, each with a flag that says it is being looked at. */
 struct shadow_shared {

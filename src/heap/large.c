@@ -46,6 +46,14 @@ static bool large_resize_in_place(struct block *block, size_t size) {
   return done;
 }
 
+/* On their way the pages are in neither object: under the lock, lest the world be stopped then. */
+static bool large_move(void *old, void *new, size_t pages) {
+  heap_lock();
+  int error = os_memory_move(old, new, pages);
+  heap_unlock();
+  return error == 0;
+}
+
 void *large_resize(struct block *block, size_t size) {
   if (size > region.span) return NULL;
   bool zero;
@@ -62,7 +70,7 @@ void *large_resize(struct block *block, size_t size) {
   if (!new) return NULL;
   size_t keep = old_size < size ? old_size : size;
   size_t pages = bits_align_down(keep, os_page_size);
-  if (keep < large_move_from || os_memory_move(old, new, pages) != 0) memcpy(new, old, keep);
+  if (keep < large_move_from || !large_move(old, new, pages)) memcpy(new, old, keep);
   if (atomic_load(&block->reprotected)) atomic_store(&region_find((uintptr_t)new)->reprotected, true);
   large_free(block);
   keep_alive(new);

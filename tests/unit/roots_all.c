@@ -19,6 +19,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
+
 enum { both = PROT_READ | PROT_WRITE };
 
 static uintptr_t live_from; /* main's frame */
@@ -148,6 +152,20 @@ static void test_sparse(void) {
   put(p + size / 4 + 8, a);
   OK(is_root(a), "one page in a TiB of address space");
   munmap(p, size);
+}
+
+static void test_swapped(const char *what, int flags) {
+  enum { pages = 4096 };
+  uintptr_t a = value();
+  char *p = map(pages * page, both, flags | MAP_ANONYMOUS, -1);
+  memset(p, 1, pages * page);
+  put(p + 3000 * page + 8, a);
+  madvise(p, pages * page, MADV_PAGEOUT);
+  if (os_memory_is_swapping())
+    OK(is_root(a) && roots_error == 0, "%s in swap", what);
+  else
+    tap_skip("memory in swap", "this machine has none");
+  munmap(p, pages * page);
 }
 
 /* --- stacks and registers --- */
@@ -412,6 +430,8 @@ int main(void) {
   test_files();
   test_disk();
   test_sparse();
+  test_swapped("private memory", MAP_PRIVATE);
+  test_swapped("shared memory", MAP_SHARED);
   test_dead();
   test_result();
   test_register("a general register", run_general);

@@ -9,9 +9,11 @@
 #include "os/threads.h"
 #include "tap.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -156,7 +158,7 @@ static void test_storms(void) {
   pthread_create(&thread[3], NULL, run_births, NULL);
   pthread_create(&thread[4], NULL, run_shots, NULL);
   bool all = true;
-  for (int round = 0; round < 100; round++) {
+  for (int round = 0; round < 200; round++) {
     int count = stop();
     if (count < 6) all = false;
     uint64_t before = work[0];
@@ -169,7 +171,7 @@ static void test_storms(void) {
   done = true;
   for (int i = 0; i < 5; i++) pthread_join(thread[i], NULL);
   done = false;
-  OK(all, "100 stops while threads come and go and signals rain");
+  OK(all, "200 stops while threads come and go and signals rain");
   OK(caught > 0, "and the signals arrive");
 }
 
@@ -223,6 +225,189 @@ static void test_deaf(void) {
   }
   pthread_join(thread, &status);
   OK(status == NULL, "a thread in vfork survives stops");
+}
+
+static _Atomic bool deaf_listens;
+static _Atomic int deaf_queued;
+static void *run_deaf_for_a_while(void *arg) {
+  uint64_t every = ~(uint64_t)0, none = 0, ours = (uint64_t)1 << (world_signal - 1);
+  struct timespec now = {0};
+  os_call(SYS_rt_sigprocmask, SIG_SETMASK, &every, NULL, sizeof every);
+  tids[(size_t)arg] = os_thread_id();
+  while (!deaf_listens) nap(1);
+  while (os_call(SYS_rt_sigtimedwait, &ours, NULL, &now, sizeof ours) == world_signal) deaf_queued++;
+  os_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+  tids[(size_t)arg] = 0;
+  while (!done) nap(1);
+  return NULL;
+}
+
+static void test_queue(void) {
+  enum { stops = 8 };
+  pthread_t thread;
+  tids[0] = 0;
+  pthread_create(&thread, NULL, run_deaf_for_a_while, (void *)0);
+  while (!tids[0]) nap(1);
+  bool listed = true;
+  for (int i = 0; i < stops; i++) {
+    int count = stop();
+    const struct world_thread *deaf = of(tids[0], count);
+    if (!deaf || deaf->stopped) listed = false;
+    resume();
+  }
+  OK(listed, "a thread that stays deaf is listed at each stop");
+  pid_t tid = tids[0];
+  deaf_listens = true;
+  while (tids[0]) nap(1);
+  OK(deaf_queued == 1, "but gets one signal, so that the queue does not fill up");
+  bool good = true;
+  for (int i = 0; i < 3; i++) {
+    int count = stop();
+    const struct world_thread *heard = of(tid, count);
+    if (!heard || !heard->stopped) good = false;
+    resume();
+  }
+  OK(good, "and stops again when it listens");
+  done = true;
+  pthread_join(thread, NULL);
+  done = deaf_listens = false;
+}
+
+/* --- small stacks --- */
+
+enum { small_stack = 16 * 1024, small_alternate = 8 * 1024, small_threads = 4 };
+
+static void on_small(int number) {
+  (void)number;
+  work[6]++;
+}
+
+static void *run_small(void *arg) {
+  static char alternates[small_threads][small_alternate];
+  stack_t stack = {.ss_sp = alternates[(size_t)arg], .ss_size = small_alternate}, none = {.ss_flags = SS_DISABLE};
+  if ((size_t)arg % 2 && sigaltstack(&stack, NULL) != 0) errors++;
+  tids[(size_t)arg] = os_thread_id();
+  while (!done) os_thread_signal(os_thread_id(), SIGUSR2); /* caught on the alternate stack */
+  sigaltstack(&none, NULL);
+  return NULL;
+}
+
+static void test_small_stacks(void) {
+  enum { stops = 60 };
+  pthread_t thread[small_threads];
+  pthread_attr_t small;
+  struct sigaction action = {.sa_handler = on_small, .sa_flags = SA_ONSTACK};
+  sigaction(SIGUSR2, &action, NULL);
+  pthread_attr_init(&small);
+  OK(pthread_attr_setstacksize(&small, small_stack) == 0, "threads may have 16 KiB of stack");
+  memset((void *)tids, 0, sizeof tids);
+  for (size_t i = 0; i < small_threads; i++) pthread_create(&thread[i], &small, run_small, (void *)i);
+  for (int i = 0; i < small_threads; i++)
+    while (!tids[i]) nap(1);
+  bool all = true;
+  for (int i = 0; i < stops; i++) {
+    int count = stop();
+    if (count != small_threads + 1) all = false;
+    for (int k = 0; k < count; k++)
+      if (!threads[k].stopped) all = false;
+    resume();
+  }
+  done = true;
+  for (int i = 0; i < small_threads; i++) pthread_join(thread[i], NULL);
+  done = false;
+  OK(all && errors == 0, "and alternate stacks of 8 KiB: 60 stops while signals are caught on them");
+}
+
+/* --- fork --- */
+
+static _Atomic int forked, failed;
+
+static int wait_for(pid_t child) {
+  int status = 1;
+  while (waitpid(child, &status, 0) < 0) continue;
+  return status;
+}
+
+static void *run_forks(void *arg) {
+  while (!done) {
+    pid_t child = fork();
+    if (child == 0) {
+      world_fork_child();
+      int count = stop();
+      resume();
+      _exit(count == 1 ? 0 : 1);
+    }
+    if (wait_for(child) != 0) failed++;
+    forked++;
+  }
+  return arg;
+}
+
+static void *run_spawns(void *arg) {
+  static char *const argv[] = {(char *)"true", NULL};
+  while (!done) {
+    pid_t child;
+    if (posix_spawn(&child, "/bin/true", NULL, NULL, argv, NULL) != 0 || wait_for(child) != 0) failed++;
+    forked++;
+  }
+  return arg;
+}
+
+static void test_forks(void) {
+  enum { stops = 60 };
+  pthread_t thread[3];
+  pthread_create(&thread[0], NULL, run_forks, NULL);
+  pthread_create(&thread[1], NULL, run_forks, NULL);
+  pthread_create(&thread[2], NULL, run_spawns, NULL);
+  for (int i = 0; i < stops || forked < 30; i++) {
+    stop();
+    for (volatile int spin = 0; spin < 10000; spin++) continue;
+    resume();
+  }
+  done = true;
+  for (int i = 0; i < 3; i++) pthread_join(thread[i], NULL);
+  done = false;
+  OK(failed == 0, "threads that fork and spawn meanwhile: each child begins with a world of its own");
+
+  pid_t child = vfork();
+  if (child == 0) {
+    struct world_thread self = {.tid = os_thread_id(), .sp = (uintptr_t)__builtin_frame_address(0)};
+    uint64_t mask = world_acquire();
+    int count = world_stop(&self, &threads);
+    world_resume();
+    world_release(mask);
+    _exit(count == -EAGAIN ? 0 : 1);
+  }
+  OK(wait_for(child) == 0, "a vfork child stops nobody");
+  child = (pid_t)os_call(SYS_fork);
+  if (child == 0) {
+    int count = stop();
+    resume();
+    os_call(SYS_exit_group, count == -EAGAIN ? 0 : 1);
+  }
+  OK(wait_for(child) == 0, "nor does a child that was forked past the C library");
+  OK(stop() == 1, "after which the parent can");
+  resume();
+}
+
+/* --- a stack of ours --- */
+
+static uintptr_t called_at;
+static int called_count;
+static void call(void *arg) {
+  struct world_thread self = {.tid = os_thread_id(), .sp = (uintptr_t)arg};
+  called_at = (uintptr_t)__builtin_frame_address(0);
+  called_count = world_stop(&self, &threads);
+  world_resume();
+}
+
+static void test_call(void) {
+  char here;
+  uintptr_t lo, hi;
+  old_mask = world_acquire();
+  world_call(call, &here);
+  OK(called_count == 1 && os_memory_own_find(called_at, &lo, &hi), "the world can be stopped from a stack of ours");
+  world_release(old_mask);
 }
 
 /* --- raw clone --- */
@@ -319,7 +504,11 @@ int main(void) {
   test_stops();
   test_storms();
   test_deaf();
+  test_queue();
+  test_small_stacks();
   test_raw();
   test_descriptors();
+  test_forks();
+  test_call();
   return tap_end();
 }

@@ -97,7 +97,7 @@ struct gc_callback {
 enum { callbacks_size = 4096, callbacks_most = callbacks_size / sizeof(struct gc_callback) };
 
 /* In a mapping that is like the program's own, so that what the args point to is kept. */
-static struct gc_callback *gc_callbacks;
+static struct gc_callback *_Atomic gc_callbacks;
 static _Atomic unsigned gc_callbacks_count;
 static unsigned gc_callbacks_calling; /* threads that go through the list: then nothing is moved */
 static struct lock gc_callbacks_lock = LOCK_INIT(LOCK_EVENTS);
@@ -125,26 +125,29 @@ static void gc_callbacks_compact(void) {
 }
 
 static bool gc_callbacks_make(void) {
-  if (gc_callbacks) return true;
+  struct gc_callback *none = NULL;
+  if (atomic_load(&gc_callbacks)) return true;
   long page = os_call(SYS_mmap, NULL, callbacks_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page < 0 && page > -4096) return false;
-  gc_callbacks = (struct gc_callback *)page;
-  gc_events_declare_roots();
+  if (atomic_compare_exchange_strong(&gc_callbacks, &none, (struct gc_callback *)page)) gc_events_declare_roots();
+  else os_call(SYS_munmap, page, callbacks_size);
   return true;
 }
 
+/* What a missed root holds would be reclaimed: without it nothing is. */
 void gc_events_declare_roots(void) {
-  if (gc_callbacks) roots_add((uintptr_t)gc_callbacks, (uintptr_t)gc_callbacks + callbacks_size);
+  uintptr_t page = (uintptr_t)atomic_load(&gc_callbacks);
+  if (page && roots_add(page, page + callbacks_size) != 0) collector_disable();
 }
 
 PUBLIC int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), void *arg) {
-  if (!function) {
-    errno = EINVAL;
+  if (!function || !gc_callbacks_make()) {
+    errno = function ? ENOMEM : EINVAL;
     return -1;
   }
   uint64_t mask = gc_callbacks_acquire();
   unsigned count = atomic_load(&gc_callbacks_count);
-  bool room = gc_callbacks_make() && count < callbacks_most;
+  bool room = count < callbacks_most;
   if (room) {
     gc_callbacks[count] = (struct gc_callback){function, arg};
     atomic_store(&gc_callbacks_count, count + 1);

@@ -7,15 +7,23 @@
 #define GLEANER_REAL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
-/* dlopen and dlmopen come first: the jump in process.c counts on it. */
+/* dlopen, dlmopen and syscall come first: the jumps in process.c and syscall.c count on it. */
 #define REAL_FUNCTIONS(X)                                                                                    \
-  X(dlopen) X(dlmopen) X(dlclose) X(setrlimit) X(setrlimit64) X(prlimit) X(prlimit64)                         \
+  X(dlopen) X(dlmopen) X(syscall) X(dlclose) X(setrlimit) X(setrlimit64) X(prlimit) X(prlimit64)             \
   X(sigaction) X(__sigaction) X(signal) X(bsd_signal) X(ssignal) X(sysv_signal) X(__sysv_signal) X(sigset)   \
   X(sigignore) X(sighold) X(siginterrupt)                                                                    \
   X(sigprocmask) X(pthread_sigmask) X(pthread_attr_setsigmask_np) X(posix_spawnattr_setsigmask)              \
-  X(sigwait) X(sigwaitinfo) X(sigtimedwait) X(signalfd)                                                      \
-  X(sigsuspend) X(ppoll) X(__ppoll_chk) X(pselect) X(epoll_pwait) X(epoll_pwait2)
+  X(sigwait) X(signalfd)                                                                                     \
+  X(poll) X(__poll_chk) X(ppoll) X(__ppoll_chk) X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) \
+  X(clock_nanosleep) X(nanosleep) X(usleep) X(sleep) X(thrd_sleep)                                           \
+  X(pause) X(sigsuspend) X(__sigpause) X(sigwaitinfo) X(sigtimedwait)                                        \
+  X(semop) X(semtimedop) X(msgrcv) X(msgsnd) X(sem_timedwait) X(sem_clockwait) X(aio_suspend) X(aio_suspend64) \
+  X(read) X(__read_chk) X(readv) X(recv) X(__recv_chk) X(recvfrom) X(__recvfrom_chk) X(recvmsg) X(recvmmsg)  \
+  X(accept) X(accept4) X(connect) X(write) X(writev) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(setsockopt)  \
+  X(getrandom)                                                                                               \
+  X(epoll_ctl) X(timer_create) X(timer_delete) X(sigqueue) X(pthread_sigqueue) X(mq_notify) X(mq_close)
 
 #define REAL_INDEX(name) real_index_##name,
 enum real_index { REAL_FUNCTIONS(REAL_INDEX) real_count };
@@ -30,6 +38,9 @@ static inline void *real_find(enum real_index index) {
   void *function = atomic_load_explicit(&real_functions[index], memory_order_relaxed);
   return function ? function : real_find_slow(index);
 }
+
+/* Whether it is the C library's own, and not one that another preloaded library has put before that. */
+bool real_is_libc(enum real_index index) __attribute__((visibility("hidden")));
 
 #define REAL(name) ((__typeof__(&name))real_find(real_index_##name))
 

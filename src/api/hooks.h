@@ -7,6 +7,7 @@
 #ifndef GLEANER_HOOKS_H
 #define GLEANER_HOOKS_H
 
+#include "gc/pins.h"
 #include "heap/cache.h"
 #include "os/threads.h"
 #include "os/wait.h"
@@ -96,5 +97,11 @@ int hook_world_signal(void);
 /* Of this thread: counts the system calls that this signal alone cut short with EINTR, those through os_wait_call
  * apart. A caller that sees EINTR and another count than before calls again. */
 static inline uint32_t hook_world_cuts(void) { return os_wait_cuts.failed; }
+
+/* Pointers that the kernel holds for the program (gc/pins.h). Async-signal-safe; errno is kept. */
+bool hook_pins(void); /* there is, or will be, something that asks for them */
+static inline struct pin hook_pin_of(enum pin_kind kind, uint64_t id) { return pins_of(kind, id); }
+static inline void hook_pin(struct pin pin) { pins_set(&pin); }
+static inline bool hook_pin_take(struct pin pin, struct pin *taken) { return pins_take(pin.key, taken); }
 
 #endif

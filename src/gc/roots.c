@@ -14,6 +14,7 @@
  * has more of them is not collected. */
 #include "config.h"
 
+#include "gc/pins.h"
 #include "gc/rooting.h"
 
 #include "base/bits.h"
@@ -415,9 +416,11 @@ int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, 
   struct roots roots = {.request = request, .range = range, .arg = arg, .maps = &world_maps};
   roots.own = world_left() ? world_left() : (uintptr_t)__builtin_frame_address(0) - roots_frames;
   if (request->purpose != ROOTS_REPORT && !roots_all_stopped(request)) return EAGAIN;
+  if (request->purpose != ROOTS_REPORT && !pins_complete()) return ENOMEM;
   int error = roots_make_room(&roots);
   if (error) return error;
   roots_threads(&roots);
+  pins_each(range, arg);
   error = request->purpose == ROOTS_DECLARED ? roots_declared(&roots) : ENOTSUP;
   if (error == ENOTSUP) error = roots_all(&roots);
   return error ? error : roots.error;

@@ -24,16 +24,19 @@ struct os_wait {
 /* The call: its result, or -errno. No cancellation point. */
 long os_wait_call(struct os_wait *wait) __attribute__((visibility("hidden")));
 
-/* Of this thread, how often our signal alone came at the end of a system call that was not made by os_wait_call: one
- * that failed with EINTR; one that had moved bytes or the like, perhaps fewer than it would have. */
+/* Of this thread. How often our signal alone came at the end of a system call that was not made by os_wait_call: one that failed
+ * with EINTR; one that had moved bytes or the like, perhaps fewer than it would have. How often a handler of the program's began. */
 struct os_wait_cuts {
-  uint32_t failed, part;
+  uint32_t failed, part, handled;
 };
 extern THREAD_LOCAL struct os_wait_cuts os_wait_cuts;
 
 /* The last thing in the handler of our signal, which comes with all signals blocked; ours: the mask of such signals. Changes what the
  * interrupted call returns where it must. Uses TLS if the thread has any. */
 void os_wait_after_stop(ucontext_t *context, uint64_t ours);
+
+/* The first thing in each handler of the program's, as far as they can be known. */
+void os_wait_before_handler(int signal, ucontext_t *context) __attribute__((visibility("hidden")));
 
 /* Blocks what os_wait_call blocks when it was stopped; the mask before. And puts a mask in force. */
 uint64_t os_wait_block(void);

@@ -238,6 +238,10 @@ static void remember_prepare(struct remember_counts *counts, unsigned generation
   if (remember.forked) closing_forget();
   remember.forked = false;
   bool small = atomic_load(&region.used) * (size_t)block_unit < remember_track_from && remember.wanted == TRACK_AUTO;
+  if (track_is_forbidden()) {
+    closing_forget();
+    remember_give_up("system calls are, or may be, filtered now");
+  }
   if (!remember.begun && !small) remember_begin();
   else if (remember.way != TRACK_SCAN) remember_add_pieces();
   closing_begin(remember.way, concurrent);

@@ -135,6 +135,8 @@ static bool track_is_filtered(void) {
   return line ? line[sizeof "\nSeccomp:"] != '0' : got <= 0 || got == sizeof text - 1;
 }
 
+bool track_is_forbidden(void) { return track == &track_uffd && track_is_filtered(); }
+
 static const char *track_try_uffd(void) {
   return track_is_filtered() ? "system calls are, or may be, filtered" : track_try(&track_uffd);
 }

@@ -20,6 +20,10 @@ enum track_way { TRACK_AUTO, TRACK_UFFD, TRACK_SOFT_DIRTY, TRACK_SCAN };
  * fail, and track_begin may be tried again. */
 enum track_way track_begin(enum track_way wanted, const char **why);
 
+/* Whether calls that the way needs may have become deadly since: the process is under a filter of system calls. Costs three calls
+ * on /proc; the functions below must not be called then, but track_begin for TRACK_SCAN. */
+bool track_is_forbidden(void);
+
 /* Writes to this range can be tracked from now on; all of it counts as written. It may be added again, after the mapping was
  * replaced or moved, and may have gaps and parts without access. 0 or an errno value: EINVAL when some of it is no private
  * anonymous memory. */

@@ -11,8 +11,11 @@
 #include "heap/sweep.h"
 #include "tap.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -340,12 +343,27 @@ static bool go_on(int rounds, int written, int made) {
   return good;
 }
 
-static bool child_is_right(void) {
+/* From now on a call of a userfaultfd ends the process. */
+static bool forbid(void) {
+  enum { protect = (int)0xc018aa06u, enrol = (int)0xc020aa00u };
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)protect, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)enrol, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static bool child_is_right(bool filtered) {
   int status;
   pid_t pid = fork();
   if (pid == 0) {
     remember_fork_child();
-    _exit(go_on(30, 20, 20) ? 0 : 1);
+    bool good = go_on(filtered ? 5 : 30, 20, 20) && (!filtered || forbid()) && go_on(filtered ? 20 : 1, 20, 20);
+    _exit(good ? 0 : 1);
   }
   waitpid(pid, &status, 0);
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -367,7 +385,8 @@ static void test_way(const char *name) {
   tap_note("pages: %zu looked into, %zu skipped, %lu faults", total.pages_scanned, total.pages_skipped, total.faults);
   freeze(true);
   OK(go_on(20, 200, 30), "with frozen objects");
-  OK(child_is_right(), "in a child");
+  OK(child_is_right(false), "in a child");
+  OK(child_is_right(true), "in one that puts itself under a filter of system calls in the middle");
   OK(go_on(20, 20, 30), "in its parent");
   OK(full(false) && go_on(20, 20, 30), "after a full collection");
   OK(full(true) && go_on(20, 20, 30), "a concurrent one misses nothing that was written meanwhile, nor does what follows");

@@ -7,6 +7,7 @@
 #include "api/hooks.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
+#include "gc/workers.h"
 #include "heap/heap.h"
 #include "os/spawn.h"
 #include "os/threads.h"
@@ -26,6 +27,8 @@ static _Atomic int collector_refused; /* why it cannot be armed */
 static _Atomic int collector_disabled;
 static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
 static _Atomic bool collector_busy; /* a thread collects, or tells of it: before and after come in pairs */
+static _Atomic bool collector_finishing; /* a thread ends a concurrent one */
+static _Atomic ptrdiff_t collector_began_with; /* bytes in use when a concurrent one had its first pause */
 static THREAD_LOCAL bool collector_inside; /* in a callback of a collection, or about to begin one */
 
 /* --- arming --- */
@@ -98,11 +101,20 @@ static __attribute__((noinline)) bool collector_collect(struct collect_request *
   return act(request, facts);
 }
 
+/* Marking while the program runs takes longer: it pays where the pause would be felt, and a processor is free for it. */
+static bool collector_wants_concurrent(unsigned generation, enum collect_reason reason) {
+  enum { least = 64 << 20 };
+  bool asked = reason == COLLECT_ASKED || reason == COLLECT_MEMORY; /* somebody waits for it */
+  if (generation < 2 || asked || birth_options.concurrent == CONCURRENT_OFF) return false;
+  return birth_options.concurrent == CONCURRENT_ON || (heap_in_use_sum() >= least && workers_best((size_t)least << 10) > 1);
+}
+
 static struct collect_request collector_request(unsigned generation, enum collect_reason reason) {
   return (struct collect_request){
       .generation = generation,
       .reason = reason,
       .markers = (unsigned)birth_options.markers,
+      .concurrent = collector_wants_concurrent(generation, reason),
       .declared_roots = collector_declared_roots,
       .unaligned = birth_options.unaligned,
   };
@@ -133,6 +145,30 @@ static void collector_tell(const struct collection *facts) {
 /* Not in a callback of a collection; nor in a vfork child, which shares the memory of threads that it cannot stop. */
 static bool collector_may(void) { return collector_is_armed && !collector_inside && birth_is_mine(); }
 
+/* The second half of a concurrent collection, by whoever comes first. Waits for its marking. */
+static void collector_finish(void) {
+  struct collection facts;
+  struct collect_request request = collector_request(2, COLLECT_OLD);
+  bool finishing = false;
+  if (collector_inside || !atomic_compare_exchange_strong(&collector_finishing, &finishing, true)) return;
+  int saved = errno;
+  collector_inside = true;
+  if (collector_collect(&request, &facts, collect_finish)) {
+    collector_tell(&facts);
+    atomic_store(&collector_busy, false);
+  }
+  collector_inside = false;
+  atomic_store(&collector_finishing, false);
+  errno = saved;
+}
+
+/* The program runs ahead of the marking: it may by half of what there was, then it has to wait. */
+static void collector_attend(void) {
+  enum { ahead = 64 << 20 };
+  bool far = heap_in_use_sum() > collector_began_with + collector_began_with / 2 + ahead;
+  if (collect_progress() == COLLECT_MARKED || far) collector_finish();
+}
+
 /* False: another thread is at it. */
 static bool collector_once(struct collect_request *request, struct collection *facts) {
   bool busy = false;
@@ -142,9 +178,14 @@ static bool collector_once(struct collect_request *request, struct collection *f
   struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
   gc_events_before(&before);
   bool done = collector_collect(request, facts, collect);
-  if (done) collector_tell(facts);
+  if (done && facts->concurrent && !facts->error) {
+    collector_began_with = heap_in_use_sum(); /* it stays busy until collector_finish */
+    atomic_store(&heap_alarm, true);
+  } else {
+    if (done) collector_tell(facts);
+    atomic_store(&collector_busy, false);
+  }
   collector_inside = false;
-  atomic_store(&collector_busy, false);
   errno = saved;
   return done;
 }
@@ -167,7 +208,10 @@ bool collector_run(unsigned generation, enum collect_reason reason, struct colle
   *facts = (struct collection){.error = EAGAIN};
   if (!collector_may()) return false;
   struct collect_request request = collector_request(generation, reason);
-  while (!collector_once(&request, facts)) os_thread_sleep(50 * 1000); /* another thread's first */
+  while (!collector_once(&request, facts)) { /* another one first */
+    if (collect_progress() != COLLECT_IDLE) collector_finish();
+    else os_thread_sleep(50 * 1000);
+  }
   if (generation == 2) {
     while (!sweep_is_done()) {
       collector_sweep_all();
@@ -199,6 +243,10 @@ void collector_poll_slow(void) {
   enum collect_reason reason;
   struct collection facts;
   if (!collector_is_armed || collector_inside || collect_sweep(collector_sweep_units)) return;
+  if (collect_progress() != COLLECT_IDLE && birth_is_mine()) {
+    collector_attend();
+    return;
+  }
   collector_tell_swept();
   atomic_store(&heap_alarm, birth_options.stress); /* before looking: what rings it later is seen to later */
   if (atomic_load(&collector_disabled) > 0) return;
@@ -235,6 +283,7 @@ int collector_freeze(bool freeze) {
   if (error) return error;
   if (collector_inside) return EBUSY;
   struct collect_request request = collector_request(2, COLLECT_ASKED);
+  if (collect_progress() != COLLECT_IDLE) collector_finish();
   collector_sweep_all();
   collector_inside = true; /* a handler that interrupts this must not collect */
   collector_collect(&request, &facts, freeze ? collector_act_freeze : collector_act_unfreeze);
@@ -256,7 +305,10 @@ bool collector_is_disabled(void) { return atomic_load(&collector_disabled) > 0; 
 
 void collector_fork_child(void) {
   if (atomic_load(&collector_arming) == 1) atomic_store(&collector_arming, 0); /* who was at it is gone */
-  if (!collector_inside) atomic_store(&collector_busy, false);
+  if (!collector_inside) {
+    atomic_store(&collector_busy, false);
+    atomic_store(&collector_finishing, false);
+  }
   if (!collector_is_armed) return;
   collect_fork_child();
   remember_fork_child();

@@ -8,6 +8,7 @@
 
 #include "gc/collect.h"
 
+#include "gc/concurrent.h"
 #include "gc/mark.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
@@ -77,6 +78,13 @@ static void collect_set_ages(const struct block *block, uint8_t ages) {
 static void collect_colour_new(struct collect *collect, struct block *block) {
   sweep_colour_new(block, collect->generation == 2);
   if (collect->generation == 2) collect_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
+}
+
+/* Before anything is marked in the second stop: what is exactly LIVE could be taken for an unmarked object of this colour. */
+static void collect_reach_new(struct collect *collect, struct block *block) {
+  (void)collect;
+  sweep_reach_new(block);
+  collect_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
 }
 
 static void collect_use_colour(const struct collect *collect) {
@@ -207,35 +215,79 @@ static unsigned collect_markers(const struct collect *collect) {
   return collect->request->markers ? collect->request->markers : workers_best(collect->facts->heap_before);
 }
 
+static int collect_begin_marking(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  bool concurrent = collect->request->concurrent && collect->generation == 2;
+  struct mark_options options = {.unaligned = collect->request->unaligned, .no_scouts = true, .running = concurrent, .later = concurrent,
+                                 .markers = collect_markers(collect)};
+  int error = mark_begin(&options);
+  collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
+  if (error) return error;
+  collect_use_colour(collect);
+  return collect_mark_roots(collect, threads, count);
+}
+
+/* Everything has been told: mark it to the end, and reclaim what was not reached. */
+static int collect_end_marking(struct collect *collect, uint64_t *since) {
+  struct collection *facts = collect->facts;
+  mark_all();
+  if (!mark_is_complete()) return EIO;
+  collect_spare_suspects(collect);
+  facts->markers = mark_count();
+  facts->mark_ns += collect_lap(since);
+  collect_sweep_stopped(collect);
+  return 0;
+}
+
+/* True when marking goes on while the program runs. */
+static bool collect_go_on_running(struct collect *collect) {
+  if (!collect->request->concurrent || collect->generation < 2 || !remember_begin_concurrent()) return false;
+  return concurrent_begin(collect_markers(collect)) == 0;
+}
+
 /* With the world stopped. */
 static int collect_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
   struct collection *facts = collect->facts;
-  struct mark_options options = {.unaligned = collect->request->unaligned, .no_scouts = true, .markers = collect_markers(collect)};
   uint64_t since = os_clock();
-  int error = mark_begin(&options);
-  collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
-  if (!error) {
-    collect_use_colour(collect);
-    error = collect_mark_roots(collect, threads, count);
-  }
+  int error = collect_begin_marking(collect, threads, count);
   facts->roots_ns = collect_lap(&since);
+  if (!error && collect_go_on_running(collect)) {
+    facts->concurrent = true;
+    return 0;
+  }
   if (!error) {
     collect_mark_old(collect);
     facts->old_ns = collect_lap(&since);
-    mark_all();
-    if (!mark_is_complete()) error = EIO;
+    error = collect_end_marking(collect, &since);
   }
-  if (!error) {
-    collect_spare_suspects(collect);
-    facts->markers = mark_count();
-    facts->mark_ns = collect_lap(&since);
-    collect_sweep_stopped(collect);
-  } else {
-    collect_forget(collect);
-  }
+  if (error) collect_forget(collect);
   mark_end();
   facts->sweep_ns = collect_lap(&since);
   return error;
+}
+
+/* The second stop of a concurrent one. What is new was not taken into account, and lives. */
+static int collect_stopped_again(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  struct collection *facts = collect->facts;
+  struct remember_counts counts = {0};
+  uint64_t since = os_clock();
+  int error = concurrent_join();
+  if (!error) collect_each_aged(collect, REGION_AGE_0, collect_reach_new);
+  if (!error) error = collect_mark_roots(collect, threads, count);
+  facts->roots_ns += collect_lap(&since);
+  if (!error) {
+    remember_scan_concurrent(&counts);
+    facts->pages_scanned = counts.pages_scanned;
+    facts->pages_skipped = counts.pages_skipped;
+    facts->old_ns = collect_lap(&since);
+    error = collect_end_marking(collect, &since);
+  }
+  if (error) {
+    concurrent_forget();
+    return error;
+  }
+  mark_end();
+  facts->sweep_ns = collect_lap(&since);
+  return 0;
 }
 
 static unsigned collect_count_deaf(const struct world_thread *threads, unsigned count) {
@@ -244,31 +296,42 @@ static unsigned collect_count_deaf(const struct world_thread *threads, unsigned 
   return deaf;
 }
 
-static int collect_in_stop(struct collect *collect) {
+typedef int collect_step(struct collect *collect, const struct world_thread *threads, unsigned count);
+
+struct collect_stop {
+  struct collect *collect;
+  collect_step *step;
+  int error;
+};
+
+/* On a stack of ours. */
+static void collect_call(void *arg) {
+  struct collect_stop *stop = arg;
+  struct collect *collect = stop->collect;
   struct collection *facts = collect->facts;
   struct world_thread *threads;
   uint64_t begin = os_clock();
   int count = world_stop(&collect->request->self, &threads), error = count < 0 ? -count : 0;
-  facts->stop_ns = os_clock() - begin;
+  facts->stop_ns += os_clock() - begin;
   if (!error) {
     facts->threads = (unsigned)count;
     facts->deaf = collect_count_deaf(threads, (unsigned)count);
-    error = facts->deaf ? EAGAIN : collect_stopped(collect, threads, (unsigned)count);
+    error = facts->deaf ? EAGAIN : stop->step(collect, threads, (unsigned)count);
   }
   world_resume();
   facts->pause_ns = os_clock() - begin;
-  return error;
+  stop->error = error;
 }
 
-/* On a stack of ours. */
-static void collect_call(void *arg) {
-  struct collect *collect = arg;
-  collect->facts->error = collect_in_stop(collect);
+/* Stops the world for one step. */
+static int collect_in_stop(struct collect *collect, collect_step *step) {
+  struct collect_stop stop = {collect, step, 0};
+  world_call(collect_call, &stop);
+  return stop.error;
 }
 
 static size_t collect_heap_bytes(void) {
-  ptrdiff_t bytes = 0;
-  for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load(&heap_in_use[kind]);
+  ptrdiff_t bytes = heap_in_use_sum();
   return bytes > 0 ? (size_t)bytes : 0;
 }
 
@@ -277,14 +340,25 @@ static void collect_wait_for_sweep(void) {
   while (!sweep_is_done()) os_thread_sleep(20 * 1000);
 }
 
+static void collect_sum(struct collection *facts) {
+  size_t gone = facts->swept.bytes;
+  facts->heap_after = facts->heap_before > gone ? facts->heap_before - gone : 0;
+}
+
 static bool collect_own(void) {
   uint32_t nobody = 0;
   return atomic_compare_exchange_strong(&collect_owner, &nobody, (uint32_t)os_thread_id());
 }
 
+static struct collection collect_begun; /* a concurrent one, between its stops */
+
 bool collect(const struct collect_request *request, struct collection *facts) {
   struct collect collect = {request, facts, request->generation};
   if (!collect_own()) return false;
+  if (concurrent_progress() != CONCURRENT_IDLE) {
+    atomic_store(&collect_owner, 0);
+    return false;
+  }
   *facts = (struct collection){.number = atomic_fetch_add(&collect_count, 1) + 1,
                                .generation = request->generation,
                                .reason = request->reason,
@@ -292,20 +366,42 @@ bool collect(const struct collect_request *request, struct collection *facts) {
   collect_wait_for_sweep();
   uint64_t mask = world_acquire();
   heap_lock();
+  concurrent_restore();
   facts->heap_before = collect_heap_bytes();
-  world_call(collect_call, &collect);
-  facts->heap_after = facts->heap_before > facts->swept.bytes ? facts->heap_before - facts->swept.bytes : 0;
+  facts->error = collect_in_stop(&collect, collect_stopped);
+  collect_sum(facts);
+  if (facts->concurrent) collect_begun = *facts;
   heap_unlock();
   atomic_store(&collect_owner, 0);
   world_release(mask);
   return true;
 }
 
-enum collect_progress collect_progress(void) { return COLLECT_IDLE; }
+enum collect_progress collect_progress(void) {
+  static const enum collect_progress as[] = {COLLECT_IDLE, COLLECT_MARKING, COLLECT_MARKED};
+  return as[concurrent_progress()];
+}
 
 bool collect_finish(const struct collect_request *request, struct collection *facts) {
-  (void)request, (void)facts;
-  return false;
+  struct collect collect = {request, facts, 2};
+  if (!collect_own()) return false;
+  if (concurrent_progress() == CONCURRENT_IDLE) {
+    atomic_store(&collect_owner, 0);
+    return false;
+  }
+  concurrent_wait(0);
+  uint64_t mask = world_acquire();
+  heap_lock();
+  *facts = collect_begun;
+  facts->first_pause_ns = facts->pause_ns;
+  facts->mark_ns = os_clock() - facts->began;
+  facts->error = collect_in_stop(&collect, collect_stopped_again);
+  if (facts->error && concurrent_progress() != CONCURRENT_IDLE) concurrent_forget(); /* not even stopped */
+  collect_sum(facts);
+  heap_unlock();
+  atomic_store(&collect_owner, 0);
+  world_release(mask);
+  return true;
 }
 
 /* --- afterwards --- */
@@ -341,15 +437,24 @@ static void collect_unfreeze_block(struct collect *collect, struct block *block)
       block->state[slot] = STATE_LIVE | STATE_AGE_2 | sweep_colour;
 }
 
+/* Waits for another collection, but not for a concurrent one, which only its own end can end. */
+static bool collect_own_idle(void) {
+  while (!collect_own()) os_thread_sleep(100 * 1000);
+  if (concurrent_progress() == CONCURRENT_IDLE) return true;
+  atomic_store(&collect_owner, 0);
+  return false;
+}
+
 /* Visits every block with the world stopped. */
 static int collect_visit_stopped(const struct collect_request *request, collect_visit *visit) {
   struct collection facts = {0};
   struct collect collect = {request, &facts, 2};
   struct world_thread *threads;
-  while (!collect_own()) os_thread_sleep(100 * 1000);
+  if (!collect_own_idle()) return EBUSY;
   collect_wait_for_sweep();
   uint64_t mask = world_acquire();
   heap_lock();
+  concurrent_restore();
   int count = world_stop(&request->self, &threads), error = count < 0 ? -count : 0;
   if (!error && collect_count_deaf(threads, (unsigned)count)) error = EAGAIN;
   if (!error) {
@@ -390,5 +495,6 @@ void collect_census(struct collect_census *census) {
 
 void collect_fork_child(void) {
   atomic_store(&collect_owner, 0);
+  concurrent_fork_child();
   sweep_fork_child();
 }

@@ -76,9 +76,7 @@ static size_t pace_owned_nursery(void) {
 
 /* When so much more is in use, something may be due. */
 static void pace_set_alarm(size_t more) {
-  ptrdiff_t sum = 0;
-  for (unsigned kind = 0; kind < kind_count; kind++) sum += pace_in_use(kind);
-  atomic_store(&heap_alarm_at, sum + (ptrdiff_t)more);
+  atomic_store(&heap_alarm_at, heap_in_use_sum() + (ptrdiff_t)more);
 }
 
 static void pace_expect(void) {

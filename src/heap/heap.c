@@ -23,10 +23,14 @@ int heap_init(bool notes) {
 _Atomic bool heap_alarm;
 _Atomic ptrdiff_t heap_alarm_at = PTRDIFF_MAX;
 
-void heap_alarm_check(void) {
+ptrdiff_t heap_in_use_sum(void) {
   ptrdiff_t sum = 0;
   for (unsigned kind = 0; kind < kind_count; kind++) sum += atomic_load_explicit(&heap_in_use[kind], memory_order_relaxed);
-  if (sum >= atomic_load_explicit(&heap_alarm_at, memory_order_relaxed)) atomic_store(&heap_alarm, true);
+  return sum;
+}
+
+void heap_alarm_check(void) {
+  if (heap_in_use_sum() >= atomic_load_explicit(&heap_alarm_at, memory_order_relaxed)) atomic_store(&heap_alarm, true);
 }
 
 bool heap_has_notes(void) { return heap_notes; }

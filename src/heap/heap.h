@@ -26,6 +26,7 @@ size_t heap_limit(void);
 extern _Atomic bool heap_alarm;
 extern _Atomic ptrdiff_t heap_alarm_at;
 void heap_alarm_check(void);
+ptrdiff_t heap_in_use_sum(void);
 
 void heap_lock(void);
 /* For who may have interrupted the holder: gives up after so many milliseconds, returning false. */

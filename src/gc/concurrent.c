@@ -65,12 +65,12 @@ int concurrent_join(void) {
 
 /* --- marks as they were --- */
 
-/* The program may be running. */
+/* The program may be running. What is new has no mark; it may have got one at the second stop. */
 static void concurrent_restore_slot(uint8_t *at) {
   const struct mark_colour *colour = &concurrent.colour;
   uint8_t painted = colour->want ^ colour->paint, state = *(volatile uint8_t *)at;
   do
-    if ((state & colour->mask) != painted || !(state & STATE_AGE)) return;
+    if ((state & colour->mask) != painted || !(state & (STATE_AGE | STATE_MARK))) return;
   while (!atomic_compare_exchange_weak((_Atomic uint8_t *)at, &state, state ^ colour->paint));
 }
 

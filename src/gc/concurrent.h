@@ -27,8 +27,8 @@ void concurrent_wait(uint64_t nanoseconds);
  * many markers as mark_begin was told. 0, or an errno value: then the marking must be given up (concurrent_forget). */
 int concurrent_join(void);
 
-/* Gives up, with the world stopped or not, before or after concurrent_join: the threads are gone and all marks of objects of
- * age 1 or more are as they were before. Not after mark_end, which is done here. */
+/* Gives up, with the world stopped or not, before or after concurrent_join: the threads are gone and all marks are as they were
+ * before, and of new objects clear. Not after mark_end, which is done here. */
 void concurrent_forget(void);
 
 /* The program is about to take the right to read [lo, hi) away, whether anything is being marked or not: nobody reads there any

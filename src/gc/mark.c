@@ -72,11 +72,24 @@ static bool mark_compact(struct marker *m) {
   return true;
 }
 
+static bool mark_has_room(struct marker *m) { return likely(m->top != m->end) || mark_compact(m) || mark_grow(m); }
+
+/* Whether mark_recover_slow will find it. */
+static bool mark_is_painted(const struct marker *m, uint64_t object) {
+  if ((object & UNITS_LENGTH) == MARK_SEGMENT) return true;
+  uintptr_t offset = units_address(object) - m->base;
+  const struct unit *unit = &m->units[offset >> block_unit_shift];
+  uint8_t state = unit->state[(offset % block_unit + unit->skip) * unit->inverse >> 32];
+  return (state & m->colour.mask) == (m->colour.want ^ m->colour.paint);
+}
+
 __attribute__((noinline)) void mark_push_slow(struct marker *m, uint64_t object) {
-  if (m->top != m->end || mark_compact(m) || mark_grow(m))
+  if (mark_has_room(m)) {
     *m->top++ = object;
-  else
-    m->overflow = true;
+    return;
+  }
+  m->overflow = true;
+  if (!mark_is_painted(m, object)) m->failed = true;
 }
 
 /* A part of an object, of any size. */
@@ -287,7 +300,7 @@ static void mark_pages_now(uintptr_t lo, uintptr_t hi, bool present, void *arg) 
     return;
   }
   mark_copied(m, lo, hi);
-  mark_run(m);
+  if (!mark.later) mark_run(m);
 }
 
 /* Looks at an object without putting it on the stack, but for what it leads to. */
@@ -362,16 +375,26 @@ void mark_mangled(uintptr_t lo, uintptr_t hi) {
   mark_finish(m);
 }
 
+static uint64_t mark_object_at(const struct marker *m, const struct block *block, uint32_t slot) {
+  return mark_object_of(&m->units[(block->start - m->base) >> block_unit_shift], slot);
+}
+
+/* An object that is not painted would not be found again if it did not fit on the stack, or a part of it. */
 void mark_contents(struct block *block, uint32_t slot) {
   struct marker *m = mark.markers;
+  bool waits = mark.later || mark.count > 1;
+  if (waits && block->slot_size && block->slot_size <= mark_chunk && kind_is_scanned(block->kind) && mark_has_room(m)) {
+    mark_push(m, mark_object_at(m, block, slot));
+    mark_go_on(m);
+    return;
+  }
   mark_object_now(m, block, slot);
   mark_finish(m);
 }
 
 void mark_slot(struct block *block, uint32_t slot) {
   struct marker *m = mark.markers;
-  const struct unit *unit = &m->units[(block->start - m->base) >> block_unit_shift];
-  mark_take(m, (struct mark_state){&block->state[slot], mark_object_of(unit, slot)}, m->running);
+  mark_take(m, (struct mark_state){&block->state[slot], mark_object_at(m, block, slot)}, m->running);
   mark_go_on(m);
 }
 

@@ -51,7 +51,8 @@ uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages);
 bool mark_may_read(uintptr_t lo, uintptr_t hi);
 bool mark_is_unaligned(void);
 
-/* Takes what is reachable from the contents of the slot; the slot itself only if something leads back to it. */
+/* Takes what is reachable from the contents of the slot; the slot itself only if something leads back to it. With one marker,
+ * unless all is to wait, that has been done when it returns. */
 void mark_contents(struct block *block, uint32_t slot);
 
 /* Takes this slot, if it is to be taken, as if a word had led to it. What it leads to may have to wait for mark_all. */

@@ -8,7 +8,6 @@
 #include "gc/workers.h"
 
 #include "base/lock.h"
-#include "os/call.h"
 #include "os/spawn.h"
 #include "os/threads.h"
 
@@ -47,17 +46,9 @@ static struct {
 
 /* --- how many --- */
 
-static unsigned workers_processors(void) {
-  uint64_t set[16];
-  long bytes = os_call(SYS_sched_getaffinity, 0, sizeof set, set);
-  unsigned count = 0;
-  for (long i = 0; i < bytes / (long)sizeof set[0]; i++) count += (unsigned)__builtin_popcountll(set[i]);
-  return count ? count : 1;
-}
-
 unsigned workers_best(size_t heap_bytes) {
   size_t deserved = heap_bytes / workers_bytes_each + (heap_bytes >= workers_bytes_each);
-  unsigned best = workers_processors();
+  unsigned best = os_spawn_processors();
   if (best > workers_best_most) best = workers_best_most;
   if (best > deserved) best = (unsigned)deserved;
   return best ? best : 1;

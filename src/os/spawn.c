@@ -67,8 +67,25 @@ static bool spawn_read_filter(struct spawn_filter *filter) {
   return true;
 }
 
+static unsigned spawn_processors;
+
+static unsigned spawn_count_processors(void) {
+  uint64_t set[16];
+  long bytes = os_call(SYS_sched_getaffinity, 0, sizeof set, set);
+  unsigned count = 0;
+  for (long i = 0; i < bytes / (long)sizeof set[0]; i++) count += bits_count(set[i]);
+  return count ? count : 1;
+}
+
 void os_spawn_init(void) {
-  if (!spawn_filter_known) spawn_filter_known = spawn_read_filter(&spawn_filter_at_first);
+  if (spawn_processors) return;
+  spawn_processors = spawn_count_processors();
+  spawn_filter_known = spawn_read_filter(&spawn_filter_at_first);
+}
+
+unsigned os_spawn_processors(void) {
+  os_spawn_init();
+  return spawn_processors;
 }
 
 static bool spawn_is_allowed(void) {

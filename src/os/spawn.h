@@ -17,6 +17,9 @@ enum { os_spawn_most = 32 }; /* at a time */
  * later, no thread is made, for the filter may kill who asks. */
 void os_spawn_init(void);
 
+/* How many processors this process might use then. */
+unsigned os_spawn_processors(void);
+
 /* Runs run(arg) in a thread of its own. Its number, or -errno when it is refused. One thread at a time may call this and
  * os_spawn_join. */
 int os_spawn(void (*run)(void *arg), void *arg);

@@ -114,20 +114,28 @@ static void test_result(struct graph *graph, uint64_t *seed) {
 }
 
 static void test_forget(struct graph *graph, uint64_t *seed) {
-  bool good = true;
+  bool good = true, new = true;
+  uintptr_t later = help_alloc(64, KIND_SCANNED), word = ~later;
   for (int round = 0; round < 20; round++) {
     unmarked = round % 2 ? STATE_MARK : 0;
     set_old(graph);
     begin(graph, 2);
     os_thread_sleep(tap_random(seed) % 3000000);
     heap_lock();
-    if (round % 3 == 0) concurrent_join();
-    if (round % 3 == 0) mark_all();
+    if (round % 3 == 0) {
+      concurrent_join();
+      mark_range((uintptr_t)&word, (uintptr_t)(&word + 1));
+      mark_all();
+    }
     concurrent_forget();
     heap_unlock();
     good = good && sum().count == 0 && tasks() == 1;
+    new = new && *help_state(~later) == STATE_LIVE;
   }
   OK(good, "given up, it leaves no mark behind");
+  OK(new, "and what is new is new again");
+  word = 0;
+  help_free(later);
 }
 
 /* The program allocates, frees and resizes what nothing of the graph leads to, or what it leads to by chance. */

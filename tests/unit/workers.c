@@ -28,6 +28,10 @@ static unsigned mark_graph(const struct graph *graph, const struct mark_options 
     uintptr_t word = ~graph->node[i];
     mark_range((uintptr_t)&word, (uintptr_t)(&word + 1));
   }
+  for (size_t i = 50; i < graph->count; i += 1000) { /* not taken itself; and taken */
+    mark_contents(region_find(~graph->node[i]), block_slot(region_find(~graph->node[i]), ~graph->node[i]));
+    if (i + 1 < graph->count) mark_slot(region_find(~graph->node[i + 1]), block_slot(region_find(~graph->node[i + 1]), ~graph->node[i + 1]));
+  }
   mark_all();
   unsigned markers = mark_count();
   mark_end();

@@ -107,7 +107,7 @@ const char *GC_get_write_tracking(const char **why);
 enum GC_phase {
   GC_PHASE_START, /* before a collection: number, generation and reason are set */
   GC_PHASE_STOP,  /* after it: all is set. Of generation 2, collected counts follow with GC_PHASE_SWEPT */
-  GC_PHASE_SWEPT, /* what the last collection of generation 2 left to be swept while the program went on, has been: number,
+  GC_PHASE_SWEPT  /* what the last collection of generation 2 left to be swept while the program went on, has been: number,
                      generation, collected, collected_bytes and live_after are set */
 };
 

@@ -6,7 +6,7 @@
 
 #include "api/record_out.h"
 #include "api/report_out.h"
-#include "gc/remember.h"
+#include "gc_ext.h"
 #include "os/process.h"
 
 #include <errno.h>
@@ -14,13 +14,6 @@
 #include <unistd.h>
 
 enum { summary_doubling = 16 }; /* buckets that are one line of the histogram */
-
-static const char *const summary_ways[] = {"none", "uffd", "soft-dirty", "scan"};
-
-static const char *gc_summary_way(const char **why) {
-  *why = "nothing was collected";
-  return summary_ways[collector_is_armed ? remember_way(why) : TRACK_AUTO];
-}
 
 static uint64_t gc_summary_collections(void) {
   uint64_t n = 0;
@@ -66,7 +59,7 @@ static void gc_summary_sites(struct record_out *out) {
 /* The form is told in report/record.h. */
 static bool gc_summary_record(int fd) {
   struct record_out out;
-  const char *why, *way = gc_summary_way(&why);
+  const char *why, *way = GC_get_write_tracking(&why);
   if (!record_begin(&out, fd, "collect")) return false;
   print(&out.printer, "ran %lu %lu %lu %lu %lu %u\n", os_clock() - gc_events_started(), gc_summary_stopped(),
         atomic_load(&gc_stats.collecting_ns), atomic_load(&gc_stats.heap_most), atomic_load(&gc_stats.concurrent),
@@ -83,7 +76,7 @@ static bool gc_summary_record(int fd) {
 }
 
 static void gc_summary_plain(int fd, const char *failed) {
-  const char *why, *way = gc_summary_way(&why);
+  const char *why, *way = GC_get_write_tracking(&why);
   struct printer out;
   print_open(&out, fd);
   print(&out, "gleaner: %s: %s; the collections in short\n", report_out_tool(), failed);

@@ -13,7 +13,10 @@
 #include "gc/remember.h"
 #include "gc/roots.h"
 #include "gc/workers.h"
+#include "base/bits.h"
 #include "heap/heap.h"
+#include "os/maps.h"
+#include "os/memory.h"
 #include "os/threads.h"
 
 #include <errno.h>
@@ -28,6 +31,7 @@ struct collect {
   const struct collect_request *request;
   struct collection *facts;
   unsigned generation;
+  size_t condemned; /* objects */
 };
 
 /* --- visiting blocks --- */
@@ -130,9 +134,65 @@ static void collect_mark_old(struct collect *collect) {
   collect->facts->pages_skipped = counts.pages_skipped;
 }
 
-/* --- what the program owns is spared once --- */
+/* --- a closer look, before anything is given up that the program owns --- */
+
+enum { collect_jump_bytes = 200 }; /* of a jmp_buf */
 
 static bool collect_is_owned(const struct block *block) { return sweep_policies[block->kind] == SWEEP_SUSPECT; }
+
+static void collect_count_condemned(struct collect *collect, struct block *block) {
+  if (!collect_is_owned(block)) return;
+  collect->condemned += sweep_count_condemned(block, sweep_groups(block, collect->generation), collect->generation);
+}
+
+static void collect_mangled_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
+  char *copy = arg;
+  for (uintptr_t next; lo < hi; lo = next) {
+    next = bits_align_down(lo, os_page_size) + os_page_size;
+    if (next > hi) next = hi;
+    if (present && mark_may_read(lo, next)) {
+      mark_mangled(lo, next);
+      continue;
+    }
+    size_t got = bits_align_down(os_maps_peek(lo, copy, next - lo), sizeof(uintptr_t));
+    mark_mangled((uintptr_t)copy, (uintptr_t)copy + got);
+  }
+}
+
+/* setjmp mangles one of the registers that it saves, and coroutines keep their jmp_buf in malloc'ed memory. */
+static void collect_mark_mangled(struct collect *collect, struct block *block) {
+  _Alignas(uintptr_t) char copy[4096];
+  if (!kind_is_scanned(block->kind) || block_slot_bytes(block) < collect_jump_bytes || os_page_size > sizeof copy) return;
+  for (uint32_t slot = 0; slot < block->nslots; slot++) {
+    uintptr_t lo = block_slot_address(block, slot), hi = lo + block_slot_bytes(block);
+    if (!sweep_is_reached(block->state[slot], collect->generation)) continue;
+    struct os_mapping mapping = {.lo = lo, .hi = bits_align_up(hi, os_page_size), .read = true, .write = true};
+    if (block->slot_size) collect_mangled_pages(lo, hi, true, copy);
+    else os_maps_written(&mapping, collect_mangled_pages, copy);
+  }
+}
+
+static bool collect_is_any_condemned(struct collect *collect) {
+  collect->condemned = 0;
+  collect_each_covered(collect, collect_count_condemned);
+  return collect->condemned > 0;
+}
+
+/* Until nothing more is found: what is reached may be another coroutine's memory. */
+static void collect_look_closer(struct collect *collect) {
+  struct remember_counts counts = {0};
+  if (sweep_policies[KIND_SCANNED] != SWEEP_SUSPECT || !collect_is_any_condemned(collect)) return;
+  if (collect->generation < 2) remember_scan_rest(collect->generation, &counts);
+  mark_all();
+  collect->facts->pages_scanned += counts.pages_scanned;
+  for (size_t before = SIZE_MAX; collect_is_any_condemned(collect) && collect->condemned < before;) {
+    before = collect->condemned;
+    collect_each(collect, collect_mark_mangled);
+    mark_all();
+  }
+}
+
+/* --- what the program owns is spared once --- */
 
 static void collect_question(struct collect *collect, struct block *block) {
   if (collect_is_owned(block))
@@ -230,6 +290,7 @@ static int collect_begin_marking(struct collect *collect, const struct world_thr
 static int collect_end_marking(struct collect *collect, uint64_t *since) {
   struct collection *facts = collect->facts;
   mark_all();
+  collect_look_closer(collect);
   if (!mark_is_complete()) return EIO;
   collect_spare_suspects(collect);
   facts->markers = mark_count();
@@ -335,9 +396,15 @@ static size_t collect_heap_bytes(void) {
   return bytes > 0 ? (size_t)bytes : 0;
 }
 
-static void collect_wait_for_sweep(void) {
+/* False: whoever still sweeps does not come to an end. A vfork child may have been killed there. */
+static bool collect_wait_for_sweep(void) {
+  enum { tries = 100 * 1000 }; /* two seconds at least */
   while (sweep_some(64)) continue;
-  while (!sweep_is_done()) os_thread_sleep(20 * 1000);
+  for (int i = 0; i < tries; i++) {
+    if (sweep_is_done()) return true;
+    os_thread_sleep(20 * 1000);
+  }
+  return false;
 }
 
 static void collect_sum(struct collection *facts) {
@@ -353,7 +420,7 @@ static bool collect_own(void) {
 static struct collection collect_begun; /* a concurrent one, between its stops */
 
 bool collect(const struct collect_request *request, struct collection *facts) {
-  struct collect collect = {request, facts, request->generation};
+  struct collect collect = {.request = request, .facts = facts, .generation = request->generation};
   if (!collect_own()) return false;
   if (concurrent_progress() != CONCURRENT_IDLE) {
     atomic_store(&collect_owner, 0);
@@ -363,7 +430,11 @@ bool collect(const struct collect_request *request, struct collection *facts) {
                                .generation = request->generation,
                                .reason = request->reason,
                                .began = os_clock()};
-  collect_wait_for_sweep();
+  if (!collect_wait_for_sweep()) {
+    facts->error = EBUSY;
+    atomic_store(&collect_owner, 0);
+    return true;
+  }
   uint64_t mask = world_acquire();
   heap_lock();
   concurrent_restore();
@@ -383,7 +454,7 @@ enum collect_progress collect_progress(void) {
 }
 
 bool collect_finish(const struct collect_request *request, struct collection *facts) {
-  struct collect collect = {request, facts, 2};
+  struct collect collect = {.request = request, .facts = facts, .generation = 2};
   if (!collect_own()) return false;
   if (concurrent_progress() == CONCURRENT_IDLE) {
     atomic_store(&collect_owner, 0);
@@ -397,6 +468,7 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
   facts->mark_ns = os_clock() - facts->began;
   facts->error = collect_in_stop(&collect, collect_stopped_again);
   if (facts->error && concurrent_progress() != CONCURRENT_IDLE) concurrent_forget(); /* not even stopped */
+  if (facts->error) remember_forget_concurrent();
   collect_sum(facts);
   heap_unlock();
   atomic_store(&collect_owner, 0);
@@ -448,7 +520,7 @@ static bool collect_own_idle(void) {
 /* Visits every block with the world stopped. */
 static int collect_visit_stopped(const struct collect_request *request, collect_visit *visit) {
   struct collection facts = {0};
-  struct collect collect = {request, &facts, 2};
+  struct collect collect = {.request = request, .facts = &facts, .generation = 2};
   struct world_thread *threads;
   if (!collect_own_idle()) return EBUSY;
   collect_wait_for_sweep();

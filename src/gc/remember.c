@@ -7,8 +7,8 @@
  * What a closed page points to changes without a write only when objects grow older, which remember_promoted follows, and when
  * slots are reused: then their new owner has written what counts, or nothing counts. So a closed page whose words lead to nothing
  * young needs no look, whatever became of its block. (A word that free() left dangling, and that a program takes over by a
- * comparison alone when the address is handed out again, is not seen. Whoever gives up what the program owns should have looked
- * at everything once.)
+ * comparison alone when the address is handed out again, is not seen: so remember_scan_rest looks at everything once before
+ * what the program owns is given up.)
  *
  * Cost of a minor collection: a descriptor for each block, the kernel's walk through the page tables (0.3 to 0.9 ms a GiB
  * of small pages, nothing for huge ones), and what is open. */
@@ -266,6 +266,16 @@ void remember_scan(unsigned generation, struct remember_counts *counts) {
   closing_each(remember_ages(generation), remember_look_unit);
   counts->pages_skipped = closing_count();
 }
+
+void remember_scan_rest(unsigned generation, struct remember_counts *counts) {
+  remember.generation = generation;
+  remember.concurrent = false;
+  remember.counts = counts;
+  counts->pages_skipped = 0;
+  if (remember.way != TRACK_SCAN) remember_scan_all();
+}
+
+void remember_forget_concurrent(void) { closing_forget(); }
 
 void remember_promoted(unsigned generation) {
   remember.generation = generation;

@@ -27,6 +27,10 @@ enum track_way remember_way(const char **why);
  * points to of the ages up to the generation. The colour has been set (mark_use). */
 void remember_scan(unsigned generation, struct remember_counts *counts);
 
+/* Also looks into the pages that were skipped: for before anything is given up that the program owns. What it frees it may be handed
+ * again at the same address, compare with what an old object still says, and be content; nothing is written then. */
+void remember_scan_rest(unsigned generation, struct remember_counts *counts);
+
 /* A collection of that generation is over and has promoted what it reached. */
 void remember_promoted(unsigned generation);
 
@@ -34,6 +38,8 @@ void remember_promoted(unsigned generation);
  * protected), the marked objects in it are looked into again. False from begin: writes can't be tracked. */
 bool remember_begin_concurrent(void);
 void remember_scan_concurrent(struct remember_counts *counts);
+/* It was given up: what was protected without a look is looked into again. */
+void remember_forget_concurrent(void);
 
 void remember_fork_child(void);
 

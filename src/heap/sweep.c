@@ -131,6 +131,21 @@ void sweep_spared_each(struct block *block, uint64_t groups, unsigned generation
   }
 }
 
+uint32_t sweep_count_condemned(const struct block *block, uint64_t groups, unsigned generation) {
+  __m128i sum = _mm_setzero_si128();
+  SWEEP_EACH(at, block, groups) {
+    __m128i v = sweep_load(block, at), missed = _mm_andnot_si128(sweep_marked(v), sweep_covered(v, generation));
+    sum = sweep_add(sum, _mm_and_si128(missed, sweep_match(v, STATE_SUSPECT, STATE_SUSPECT)));
+  }
+  return sweep_sum(sum);
+}
+
+bool sweep_is_reached(uint8_t state, unsigned generation) {
+  static const uint8_t older[] = {STATE_AGE, STATE_AGE_2, 0};
+  if (!state_is_live(state)) return false;
+  return state & (STATE_FROZEN | older[generation]) || (state & STATE_MARK) != sweep_colour;
+}
+
 /* --- giving up --- */
 
 static uint8_t sweep_dead_state(void) { return sweep_poison ? STATE_HELD | STATE_AGE_2 : STATE_FREE; }

@@ -41,6 +41,12 @@ void sweep_question(struct block *block, uint64_t groups, unsigned generation, s
 void sweep_spared_each(struct block *block, uint64_t groups, unsigned generation,
                        void (*each)(struct block *block, uint32_t slot, void *arg), void *arg);
 
+/* How many objects that are suspects already were not reached this time either. */
+uint32_t sweep_count_condemned(const struct block *block, uint64_t groups, unsigned generation);
+
+/* Whether a slot is alive for this collection: older than what it looks at, or marked. */
+bool sweep_is_reached(uint8_t state, unsigned generation);
+
 /* Ends a minor collection: what was not marked is given up, the rest is older by one. Returns the REGION_AGE_ bits that hold then. A large
  * object that is given up is told by *gone, for the caller to unmake. */
 uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, struct sweep_counts *counts, bool *gone);

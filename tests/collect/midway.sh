@@ -15,4 +15,11 @@ for options in "" --poison; do
   run_collect collect 60 "$options" "$here/neighbours"
   ok "what the stacks side by side know stays ($options)" unharmed glibc collect || show_difference glibc collect
 done
+
+for way in uffd scan; do
+  run_collect again 120 "--write-tracking=$way" "$here/again" again
+  ok "what is handed out again at an address that an old object names already ($way)" said again "0 lost" || note "$work/again.out"
+done
+run_collect jump 60 "" "$here/again" jump
+ok "what only a jmp_buf in malloc'ed memory knows, mangled" said jump "0 lost" || note "$work/jump.out"
 finish

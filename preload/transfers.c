@@ -24,8 +24,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define PUBLIC __attribute__((visibility("default")))
-
 ssize_t __read_chk(int fd, void *buffer, size_t size, size_t buffer_size);
 ssize_t __recv_chk(int fd, void *buffer, size_t size, size_t buffer_size, int flags);
 ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t size, size_t buffer_size, int flags,

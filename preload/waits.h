@@ -24,7 +24,10 @@ struct waits {
   struct timespec left;
 };
 
+#define PUBLIC __attribute__((visibility("default")))
 #define WAITS_HIDDEN __attribute__((visibility("hidden")))
+
+enum { waits_mask_bytes = 8 };
 
 /* There is a signal of ours that can cut calls short. */
 static inline bool waits_armed(void) { return unlikely(hook_world_signal() != 0); }
@@ -36,10 +39,47 @@ static inline long waits_result(long result) {
   return -1;
 }
 
+/* --- the steps of a wait --- */
+
 WAITS_HIDDEN void waits_begin(struct waits *w, bool point);
-/* Another function was called instead of the first try: whether our signal alone cut that short. Then the waits below go on. */
+WAITS_HIDDEN void waits_limit(struct waits *w, const struct timespec *timeout); /* NULL, or one that the kernel refuses: none */
+WAITS_HIDDEN uint64_t waits_remain(const struct waits *w);       /* of the limit, in nanoseconds */
+WAITS_HIDDEN struct timespec *waits_left(struct waits *w);       /* the same, where the kernel may write; NULL: no limit */
+WAITS_HIDDEN const uint64_t *waits_wanted(struct waits *w, const void *mask); /* the mask without our signal; NULL for NULL */
+WAITS_HIDDEN long waits_try(struct waits *w);
+/* After a try: whether to try again, with signals still blocked, to be let in by the call; or to be let in right before it. */
+WAITS_HIDDEN bool waits_again(const struct waits *w, long result);
+WAITS_HIDDEN bool waits_again_unmasked(struct waits *w, long result);
 WAITS_HIDDEN long waits_end(struct waits *w, long result); /* lets signals in again; the result */
+/* Another function was called instead of the first try: whether our signal alone cut that short, and no handler ran. Then the waits
+ * below go on. */
 WAITS_HIDDEN bool waits_passed(struct waits *w, bool interrupted, const struct os_wait_cuts *before);
+
+#define WAITS_TRY_7(w, number_, a, b, c, d, e, f, ...)                                                                 \
+  ((w)->call.number = (number_), (w)->call.argument[0] = (long)(a), (w)->call.argument[1] = (long)(b),                 \
+   (w)->call.argument[2] = (long)(c), (w)->call.argument[3] = (long)(d), (w)->call.argument[4] = (long)(e),            \
+   (w)->call.argument[5] = (long)(f), waits_try(w))
+#define WAITS_TRY(w, ...) WAITS_TRY_7(w, __VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+/* The first one, unless another library made it. */
+#define WAITS_FIRST(w, ...) ((w)->cut ? -EINTR : WAITS_TRY(w, __VA_ARGS__))
+
+/* At the head of each function: where nothing is to be done for it the real one's result is returned at once. */
+#define WAITS_ENTER(w, waiting, name, ...)                                                                             \
+  if (likely(!waits_armed()) || !(waiting)) return REAL(name)(__VA_ARGS__);                                            \
+  struct waits w;                                                                                                      \
+  waits_begin(&w, true);                                                                                               \
+  if (!real_is_libc(real_index_##name)) {                                                                              \
+    struct os_wait_cuts before = os_wait_cuts;                                                                         \
+    w.began = os_clock();                                                                                              \
+    __typeof__(REAL(name)(__VA_ARGS__)) passed = REAL(name)(__VA_ARGS__);                                              \
+    if (!waits_passed(&w, passed == -1 && errno == EINTR, &before)) return passed;                                      \
+  }
+
+WAITS_HIDDEN uint64_t waits_nanoseconds(const struct timespec *time);
+WAITS_HIDDEN struct timespec waits_timespec(uint64_t nanoseconds);
+WAITS_HIDDEN uint64_t waits_now(clockid_t clock);
+
+/* --- the waits --- */
 
 /* In kernel's form throughout: a result or -errno. Each waits on when our signal alone ended it, what was written to *timeout is
  * the time that is left where the kernel writes that, too. mask: 8 bytes, or NULL. */

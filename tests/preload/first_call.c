@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,8 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { first_exit_status = 44 };
@@ -70,6 +77,41 @@ static bool first_epoll_pwait(void) {
   struct epoll_event event;
   return epoll_pwait(epoll_create1(0), &event, 1, 0, &first_set) == 0;
 }
+static bool first_poll(void) { return poll(NULL, 0, 1) == 0; }
+static bool first_select(void) { return select(0, NULL, NULL, NULL, &(struct timeval){0, 1000}) == 0; }
+static bool first_epoll_wait(void) { return epoll_wait(epoll_create1(0), &(struct epoll_event){0}, 1, 1) == 0; }
+static bool first_epoll_ctl(void) {
+  int fds[2];
+  return pipe(fds) == 0 && epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, fds[0], &(struct epoll_event){.data.ptr = fds}) == 0;
+}
+static bool first_nanosleep(void) { return nanosleep(&(struct timespec){0, 1000}, NULL) == 0; }
+static bool first_clock_nanosleep(void) { return clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){0, 1}, NULL) == 0; }
+static bool first_usleep(void) { return usleep(1) == 0; }
+static bool first_sleep(void) { return sleep(0) == 0; }
+static bool first_read(void) { return read(-1, &first_set, 1) == -1 && errno == EBADF; }
+static bool first_write(void) { return write(-1, &first_set, 1) == -1 && errno == EBADF; }
+static bool first_writev(void) { return writev(-1, &(struct iovec){&first_set, 1}, 1) == -1 && errno == EBADF; }
+static bool first_recv(void) { return recv(-1, &first_set, 1, 0) == -1 && errno == EBADF; }
+static bool first_send(void) { return send(-1, &first_set, 1, 0) == -1 && errno == EBADF; }
+static bool first_accept(void) { return accept(-1, NULL, NULL) == -1 && errno == EBADF; }
+static bool first_setsockopt(void) { return setsockopt(-1, 0, 0, NULL, 0) == -1 && errno == EBADF; }
+static bool first_getrandom(void) { return getrandom(&first_set, 4, GRND_NONBLOCK) != 0; }
+static bool first_syscall(void) { return syscall(SYS_getpid) == getpid() && syscall(SYS_close, -1) == -1 && errno == EBADF; }
+static bool first_raw_poll(void) { return syscall(SYS_poll, NULL, 0, 1) == 0; }
+static bool first_sem_timedwait(void) {
+  sem_t semaphore;
+  return sem_init(&semaphore, 0, 0) == 0 && sem_timedwait(&semaphore, &first_no_time) == -1 && errno == ETIMEDOUT;
+}
+static bool first_semop(void) { return semop(-1, &(struct sembuf){0}, 1) == -1 && (errno == EINVAL || errno == ENOSYS); }
+static bool first_timer_create(void) {
+  timer_t timer;
+  return timer_create(CLOCK_MONOTONIC, NULL, &timer) == 0 && timer_delete(timer) == 0;
+}
+static bool first_sigqueue(void) {
+  sigaddset(&first_set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &first_set, NULL);
+  return sigqueue(getpid(), SIGUSR1, (union sigval){.sival_ptr = &first_set}) == 0;
+}
 static bool first_pthread(void) {
   pthread_key_t key;
   return pthread_key_create(&key, free) == 0 && pthread_setspecific(key, malloc(10)) == 0;
@@ -94,6 +136,17 @@ static const struct first_row {
     {"pthread_sigmask", first_sigmask}, {"sigtimedwait", first_sigtimedwait},
     {"signalfd", first_signalfd},       {"ppoll", first_ppoll},
     {"pselect", first_pselect},         {"epoll_pwait", first_epoll_pwait},
+    {"poll", first_poll},               {"select", first_select},
+    {"epoll_wait", first_epoll_wait},   {"epoll_ctl", first_epoll_ctl},
+    {"nanosleep", first_nanosleep},     {"clock_nanosleep", first_clock_nanosleep},
+    {"usleep", first_usleep},           {"sleep", first_sleep},
+    {"read", first_read},               {"write", first_write},
+    {"writev", first_writev},           {"recv", first_recv},
+    {"send", first_send},               {"accept", first_accept},
+    {"setsockopt", first_setsockopt},   {"getrandom", first_getrandom},
+    {"syscall", first_syscall},         {"syscall-poll", first_raw_poll},
+    {"sem_timedwait", first_sem_timedwait}, {"semop", first_semop},
+    {"timer_create", first_timer_create}, {"sigqueue", first_sigqueue},
     {"pthread_setspecific", first_pthread},
 };
 enum { first_count = sizeof first_rows / sizeof first_rows[0] };

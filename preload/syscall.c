@@ -8,6 +8,7 @@
 
 #include "waits.h"
 
+#include "filters.h"
 #include "pins.h"
 #include "real.h"
 
@@ -29,7 +30,7 @@ const unsigned char syscall_is_special[syscall_numbers] = {
     [SYS_rt_sigtimedwait] = 1, [SYS_semop] = 1, [SYS_semtimedop] = 1, [SYS_msgrcv] = 1, [SYS_msgsnd] = 1, [SYS_futex] = 1,
     [SYS_io_getevents] = 1, [SYS_io_uring_enter] = 1,
     [SYS_epoll_ctl] = 1, [SYS_timer_create] = 1, [SYS_timer_delete] = 1, [SYS_rt_sigqueueinfo] = 1,
-    [SYS_rt_tgsigqueueinfo] = 1, [SYS_mq_notify] = 1, [SYS_io_submit] = 1,
+    [SYS_rt_tgsigqueueinfo] = 1, [SYS_mq_notify] = 1, [SYS_io_submit] = 1, [SYS_prctl] = 1, [SYS_seccomp] = 1,
 };
 
 _Static_assert(real_index_syscall == 2, "the index below");
@@ -117,6 +118,10 @@ static long syscall_wait(long number, long a, long b, long c, long d, long e, lo
 long syscall_special(long number, long a, long b, long c, long d, long e, long f) {
   const long arguments[] = {a, b, c, d, e, f};
   struct pins_call pins;
+  if (filters_is_number(number)) {
+    filters_before(number, arguments);
+    return syscall_real(number, a, b, c, d, e, f);
+  }
   pins_before(&pins, number, arguments);
   long result = syscall_waits(number, b, d) ? waits_result(syscall_wait(number, a, b, c, d, e, f))
                                             : syscall_real(number, a, b, c, d, e, f);

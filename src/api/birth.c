@@ -12,6 +12,7 @@
 #include "gc/leaks.h"
 #include "gc/world.h"
 #include "heap/heap.h"
+#include "os/filter.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/threads.h"
@@ -241,6 +242,12 @@ void hook_before_limit(size_t limit) {
 }
 
 /* Markers may be reading there while the program runs. */
+void hook_before_filter(const void *program) {
+  if (!birth_is_mine()) return; /* a vfork child's is its own */
+  os_filter_add(program);
+  if (os_filter_kills()) collector_disable();
+}
+
 int hook_before_mprotect(void *address, size_t size, int protection) {
   uintptr_t lo = (uintptr_t)address, hi = lo + size;
   block_note_protection(lo, size);

@@ -83,6 +83,10 @@ void hook_before_limit(size_t limit);
 int hook_before_mprotect(void *address, size_t size, int protection);
 void hook_after_mprotect(int barred);
 
+/* The program is about to put itself under a filter of system calls: a struct sock_fprog, of which nothing is trusted; NULL: the
+ * strict mode. If that would end the process for what a collection calls, there will be none. */
+void hook_before_filter(const void *program);
+
 /* The program calls _exit or _Exit: perhaps in a signal handler, in a vfork child (which must do nothing here: it
  * shares the memory of its parent), or in one of several threads. Reports if that was asked for; returns the status to
  * end with. */

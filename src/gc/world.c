@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 #include "os/call.h"
+#include "os/filter.h"
 #include "os/frame.h"
 #include "os/memory.h"
 #include "os/spawn.h"
@@ -416,9 +417,10 @@ int world_stop(const struct world_thread *self, struct world_thread **threads) {
   CHECK(lock_is_held(&world_lock));
   world_self_alone = *self;
   world_self_alone.stopped = true;
+  *threads = &world_self_alone;
+  if (os_filter_kills()) return -EPERM;
   if (!self->tcb) world_self_alone.tcb = os_thread_pointer();
   os_call(SYS_arch_prctl, ARCH_GET_GS, &world_self_alone.gs);
-  *threads = &world_self_alone;
   if (!world_signal || (pid_t)os_call(SYS_getpid) != world_process) return -EAGAIN;
   static bool learnt; /* not at start-up: in a virtual machine the processor is slow to tell */
   if (!learnt) os_frame_init();

@@ -49,8 +49,8 @@ uintptr_t world_left(void);
 
 /* Stops all others. Only in the process of world_init or world_fork_child: not in a vfork child, nor in one that was forked past the
  * C library. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the
- * number of threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read or
- * memory is short: nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
+ * number of threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read, memory is
+ * short, or a filter of system calls would end the process (EPERM): nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
 int world_stop(const struct world_thread *self, struct world_thread **threads);
 void world_resume(void);
 bool world_is_stopped(void);

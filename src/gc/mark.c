@@ -251,7 +251,9 @@ ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
       return;
     while (m->object_tail - m->object_head < mark_object_ring && m->top != m->bottom) {
       uint64_t object = *--m->top;
-      __builtin_prefetch((void *)(m->base + (object >> units_length_bits) * sizeof(uintptr_t)));
+      uintptr_t at = m->base + (object >> units_length_bits) * sizeof(uintptr_t), words = object & UNITS_LENGTH;
+      __builtin_prefetch((void *)at); /* and the line where it ends, or its second */
+      __builtin_prefetch((void *)(at + (words < mark_ahead_words ? words : mark_ahead_words) * sizeof(uintptr_t) - 1));
       m->objects[m->object_tail++ % mark_object_ring] = object;
     }
     uint32_t under_way = m->object_tail - m->object_head;

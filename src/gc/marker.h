@@ -15,6 +15,7 @@ struct scouts;
 enum {
   mark_state_ring = 64, /* powers of two */
   mark_object_ring = 32,
+  mark_ahead_words = 16, /* of an object, asked for at once: two lines */
   mark_chunk = 4096,    /* bytes of an object looked at in one go, so that the stack stays small */
   mark_paged = 1 << 18, /* a larger object may have pages that were never touched */
   mark_first_stack = 1 << 20,

@@ -91,7 +91,7 @@ APART static void coroutines(bool mapped, bool by_jump) {
     suspended[i] = coroutine_new(mapped, by_jump);
     for (unsigned k = i % 5; k > 0; k--) coroutine_resume(suspended[i]);
   }
-  size_t each = (size_t)coroutine_nodes * coroutine_node * 5 + (mapped ? 0 : 2 * coroutine_stack / 4);
+  size_t each = (size_t)coroutine_nodes * coroutine_node * 5 + (mapped ? 0 : coroutine_stack / 4);
   for (unsigned i = 0; i < leaking_bytes / each; i++) {
     coroutine_forget(mapped, by_jump, i % 6);
     if (i % 2) sum += coroutine_finish(coroutine_new(mapped, by_jump), mapped);

@@ -106,7 +106,7 @@ APART static size_t aligned_once(uint64_t *random) {
 static void aligned(void) {
   uint64_t random = 3;
   size_t sum = 0;
-  while (sum < leaking_bytes / 2) sum += aligned_once(&random);
+  while (sum < leaking_bytes) sum += aligned_once(&random);
   printf("%zu bytes\n", sum);
 }
 
@@ -155,7 +155,7 @@ APART static size_t text_once(unsigned i) {
 
 static void text(void) {
   size_t sum = 0;
-  for (unsigned i = 0; i < rounds_of(500); i++) sum += text_once(i);
+  for (unsigned i = 0; i < rounds_of(400); i++) sum += text_once(i);
   printf("%zu characters\n", sum);
 }
 

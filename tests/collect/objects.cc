@@ -87,7 +87,7 @@ static void tell_peak() {
 int main(int argc, char **) {
   if (argc < 2) return std::puts("objects"), 0;
   const char *mib = std::getenv("LEAKING_MIB");
-  long rounds = (mib ? std::atol(mib) : 160) * 1024 / 14, sum = 0, threads[2] = {0, 0};
+  long rounds = (mib ? std::atol(mib) : 160) * 1024 / 8, sum = 0, threads[2] = {0, 0};
   known = new std::map<std::string, std::list<long>>;
   for (long i = 0; i < rounds / 2; i++) sum += lose(i);
   std::vector<std::thread> workers;

@@ -90,7 +90,7 @@ static bool workers_split(struct marker *m, uint64_t *half) {
 
 static void workers_give(struct marker *m) {
   size_t have = (size_t)(m->top - m->bottom), give = have / 2;
-  uint64_t half;
+  uint64_t half = 0;
   bool split = have == 1 && workers_split(m, &half);
   if (!give && !split) return;
   if (give > workers_give_most) give = workers_give_most;

@@ -28,7 +28,7 @@ enum {
   closing_look_walks = 4,    /* pages that the kernel walks over in the time of a look */
   closing_gap = 512 << 10,   /* of closed memory: walking over more, to save a call, does not pay */
   closing_huge = 2 << 20, closing_huge_from = 32 << 20, /* from this offset on the heap has huge pages: see runs.c */
-  closing_looks_split = 16,  /* of each page of the part of a huge page that is closed by itself */
+  closing_looks_split = 128, /* spent on the part of a huge page that is closed by itself */
   closing_level_most = 6,
   closing_level_hot = 3,     /* from here on a page is not closed before it is ready */
   closing_soon = 16,         /* scans: written again within so many, the level rises, later it falls */
@@ -162,15 +162,15 @@ static void closing_range(uintptr_t lo, uintptr_t hi) {
 
 /* --- runs --- */
 
-/* Whether the part [lo, hi) of a huge page may be closed by itself: it is split already, or left alone for long enough. */
+/* Whether the part [lo, hi) of a huge page may be closed by itself: it is split already, or has cost as much as that will. */
 static bool closing_may_split(uintptr_t lo, uintptr_t hi) {
   uintptr_t huge = bits_align_down(lo, closing_huge);
+  size_t looks = 0;
   if (lo == hi) return true;
   for (uintptr_t unit = huge; unit < huge + closing_huge; unit += block_unit)
     if (*closing_in(unit)) return true;
-  for (; lo < hi; lo += look_page)
-    if (closing.unseen || closing_of(lo, false)->alone < closing_looks_split) return false;
-  return true;
+  for (; lo < hi && !closing.unseen; lo += look_page) looks += closing_of(lo, false)->alone;
+  return looks >= closing_looks_split;
 }
 
 /* Takes off the run what would split huge pages that must not be split. */

@@ -34,6 +34,8 @@ static struct {
   bool begun, forked;
   unsigned lost;
   uintptr_t added; /* address space up to here was told to the tracker */
+  bool idle;       /* no minor collection came since the last full one */
+  bool unseen;     /* this full collection has closed pages already */
 
   /* one scan */
   bool concurrent;
@@ -261,6 +263,7 @@ static bool remember_look_all(void) {
 
 void remember_scan(unsigned generation, struct remember_counts *counts) {
   remember_prepare(counts, generation, false);
+  remember.idle = remember.unseen = false;
   if (!remember_look_all()) return;
   closing_finish();
   closing_each(remember_ages(generation), remember_look_unit);
@@ -277,20 +280,31 @@ void remember_scan_rest(unsigned generation, struct remember_counts *counts) {
 
 void remember_forget_concurrent(void) { closing_forget(); }
 
-void remember_promoted(unsigned generation) {
-  remember.generation = generation;
-  closing_each(remember_ages(generation), remember_age_unit);
-}
-
-bool remember_begin_concurrent(void) {
+/* Closes what is worth it without a look: for concurrent marking, or when nothing is young. False: nothing is tracked. */
+static bool remember_close_unseen(void) {
   struct remember_counts counts = {0};
   remember_prepare(&counts, 2, true);
+  remember.unseen = true;
   if (remember.way == TRACK_SCAN) return false;
   bool good = remember_ask(remember_close_told);
   if (good) closing_finish();
   else remember_lose();
   return good;
 }
+
+/* After a full collection nothing old points to anything young, so that no page need be looked into: the next minor one would
+ * look into all that is open. Not when the last time was for nothing. */
+void remember_promoted(unsigned generation) {
+  if (generation == 2 && !remember.unseen && !remember.idle) remember_close_unseen();
+  if (generation == 2) {
+    remember.idle = true;
+    remember.unseen = false;
+  }
+  remember.generation = generation;
+  closing_each(remember_ages(generation), remember_age_unit);
+}
+
+bool remember_begin_concurrent(void) { return remember_close_unseen(); }
 
 void remember_scan_concurrent(struct remember_counts *counts) {
   remember_prepare(counts, 2, true);

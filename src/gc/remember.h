@@ -31,7 +31,8 @@ void remember_scan(unsigned generation, struct remember_counts *counts);
  * again at the same address, compare with what an old object still says, and be content; nothing is written then. */
 void remember_scan_rest(unsigned generation, struct remember_counts *counts);
 
-/* A collection of that generation is over and has promoted what it reached. */
+/* A collection of that generation is over and has promoted what it reached (of generation 2: will have, when it is swept). Not
+ * when it was given up. Freezing and unfreezing count as generation 0. */
 void remember_promoted(unsigned generation);
 
 /* Concurrent marking. begin: as many pages as is sensible are protected. scan: for each old page written since (or never

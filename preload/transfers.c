@@ -8,8 +8,7 @@
  *   getrandom of more than a page. Without signals of its own a program never sees that, so the rest is moved, too.
  *
  * The real functions do the work; whether our signal came is told by os_wait_cuts, which counts only where no signal of the
- * program's was pending beside it. A signal that is handled between that look and the next try counts as having come before
- * the call. Nothing is done in modes that never stop the program: the counts stay as they are. */
+ * program's was pending beside it, and that no handler ran is seen with signals blocked before the poll lets them in. In modes that never stop the program the real function is jumped to. */
 #include "config.h"
 
 #include "waits.h"
@@ -46,7 +45,7 @@ struct transfers {
 };
 
 static inline struct transfers transfers_begin(void) {
-  bool timed = unlikely(atomic_load_explicit(&transfers_limited, memory_order_relaxed)) && waits_armed();
+  bool timed = unlikely(atomic_load_explicit(&transfers_limited, memory_order_relaxed));
   return (struct transfers){os_wait_cuts, errno, timed ? os_clock() : 0};
 }
 
@@ -87,6 +86,7 @@ static bool transfers_again(struct transfers *t, int fd, int option, int too_lat
 }
 
 #define TRANSFER(fd, option, too_late, call)                                                                 \
+  if (likely(!waits_armed())) return (call);                                                                 \
   struct transfers t = transfers_begin();                                                                    \
   __typeof__(call) result = (call);                                                                          \
   while (transfers_were_cut(&t, result) && transfers_again(&t, fd, option, too_late)) result = (call);
@@ -229,6 +229,7 @@ PUBLIC int accept4(int fd, struct sockaddr *restrict address, socklen_t *restric
 }
 
 PUBLIC ssize_t getrandom(void *buffer, size_t size, unsigned flags) {
+  if (likely(!waits_armed())) return REAL(getrandom)(buffer, size, flags);
   struct transfers t = transfers_begin();
   ssize_t result = REAL(getrandom)(buffer, size, flags);
   if (likely(!transfers_in_part(&t, result)) || (size_t)result >= size || flags & (GRND_RANDOM | GRND_NONBLOCK)) return result;

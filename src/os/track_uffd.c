@@ -66,12 +66,14 @@ static struct {
 
 /* --- the descriptor --- */
 
+static long uffd_stat(int fd, struct stat *now) { return os_call(SYS_newfstatat, fd, "", now, AT_EMPTY_PATH); }
+
 /* Whether the number is still ours: the program may have closed it, and opened something else. And whether this is the process
  * that it works on: after a fork that we did not hear of it is the parent. */
 static bool uffd_is_there(void) {
   struct stat now;
   if (!uffd.pid || os_call(SYS_getpid) != uffd.pid) return false;
-  if (os_call(SYS_fstat, uffd.fd, &now) == 0 && now.st_dev == uffd.dev && now.st_ino == uffd.ino) return true;
+  if (uffd_stat(uffd.fd, &now) == 0 && now.st_dev == uffd.dev && now.st_ino == uffd.ino) return true;
   uffd.pid = 0;
   return false;
 }
@@ -99,7 +101,7 @@ static void uffd_end(void) {
   long pid = uffd.pid;
   struct stat now;
   uffd.pid = 0;
-  if (!pid || os_call(SYS_fstat, uffd.fd, &now) != 0) return;
+  if (!pid || uffd_stat(uffd.fd, &now) != 0) return;
   if (now.st_dev == uffd.dev && now.st_ino == uffd.ino) os_call_close(uffd.fd);
 }
 
@@ -107,7 +109,7 @@ static const char *uffd_begin(void) {
   struct stat now;
   int fd = uffd_open();
   if (fd < 0) return track_refusal(-fd);
-  if (os_call(SYS_fstat, fd, &now) != 0) {
+  if (uffd_stat(fd, &now) != 0) {
     os_call_close(fd);
     return track_refusal(EBADF);
   }

@@ -94,7 +94,6 @@ static __attribute__((noinline)) bool collector_collect(struct collect_request *
       .tid = os_thread_id(),
       .stopped = true,
       .sp = (uintptr_t)&registers,
-      .tcb = os_thread_pointer(),
       .frame_lo = (uintptr_t)&registers,
       .frame_hi = (uintptr_t)(&registers + 1),
   };

@@ -137,7 +137,7 @@ static bool gc_callbacks_make(void) {
 /* What a missed root holds would be reclaimed: without it nothing is. */
 void gc_events_declare_roots(void) {
   uintptr_t page = (uintptr_t)atomic_load(&gc_callbacks);
-  if (page && roots_add(page, page + callbacks_size) != 0) collector_disable();
+  if (page && roots_keep(page, page + callbacks_size) != 0) collector_disable();
 }
 
 PUBLIC int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), void *arg) {

@@ -78,8 +78,11 @@ static void world_stay(siginfo_t *info, ucontext_t *context, uint32_t epoch) {
 /* The signal came in a system call that cannot be restarted (poll, pause, sleep and some more): it would fail
  * with EINTR. */
 static bool world_cut_short(const ucontext_t *context) {
-  const uint8_t *next = (const uint8_t *)context->uc_mcontext.gregs[REG_RIP];
-  return context->uc_mcontext.gregs[REG_RAX] == -EINTR && next[-2] == 0x0f && next[-1] == 0x05; /* syscall */
+  enum { length = 2 }; /* of the instruction */
+  uintptr_t next = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+  const uint8_t *call = (const uint8_t *)(next - length);
+  if (context->uc_mcontext.gregs[REG_RAX] != -EINTR || !os_memory_is_readable(next - length)) return false;
+  return call[0] == 0x0f && call[1] == 0x05; /* syscall */
 }
 
 /* In such a call the thread would wait on but for us, and what it would do otherwise, while another thread ends

@@ -24,6 +24,7 @@
 #include "os/wait.h"
 
 #include "os/call.h"
+#include "os/memory.h"
 #include "os/threads.h"
 
 #include <asm/hwcap2.h>
@@ -159,8 +160,10 @@ static bool wait_has_tls(void) {
   return at && ((const uintptr_t *)at)[2] == at; /* the C library's descriptor tells its own address there */
 }
 
-static bool wait_is_syscall(uintptr_t at) {
+/* Code at a page's beginning may have nothing before it. */
+static bool wait_is_syscall(uintptr_t at, uintptr_t pc) {
   const uint8_t *code = (const uint8_t *)at;
+  if ((at ^ pc) >= os_page_size && !os_memory_is_readable(at)) return false;
   return code[0] == 0x0f && code[1] == 0x05;
 }
 
@@ -184,11 +187,11 @@ static bool wait_may_fail(const greg_t *reg) {
 /* Behind a system call. Its result other than EINTR tells nothing; then RCX must, lest code be read where there is none. */
 static bool wait_is_behind(const greg_t *reg) {
   if (reg[REG_RAX] != -EINTR && (reg[REG_RAX] <= 0 || reg[REG_RCX] != reg[REG_RIP])) return false;
-  return wait_is_syscall((uintptr_t)reg[REG_RIP] - 2);
+  return wait_is_syscall((uintptr_t)reg[REG_RIP] - 2, (uintptr_t)reg[REG_RIP]);
 }
 
 static bool wait_will_restart(const greg_t *reg) {
-  return reg[REG_RCX] == reg[REG_RIP] + 2 && wait_is_syscall((uintptr_t)reg[REG_RIP]) && wait_may_fail(reg);
+  return reg[REG_RCX] == reg[REG_RIP] + 2 && wait_is_syscall((uintptr_t)reg[REG_RIP], (uintptr_t)reg[REG_RIP]) && wait_may_fail(reg);
 }
 
 /* Where our handler last left this thread to make a call again. */

@@ -8,10 +8,10 @@
 #include "os/threads.h"
 
 enum {
-  pace_nursery_least = 8 << 20, /* small pauses; what is looked into of old pages grows with it, so little is saved by more, */
-  pace_nursery_most = 32 << 20, /* but the roots: as much more */
-  pace_roots = 4 << 20,         /* as there are times so many bytes of them */
-  pace_owned_least = 16 << 20, /* the program frees most itself */
+  pace_nursery_least = 16 << 20, /* short pauses; twice as much each time that minor collections take a quarter of the time, */
+  pace_nursery_most = 64 << 20,  /* up to here and to a quarter of what is live; half when they take a sixteenth */
+  pace_grow_share = 3, pace_shrink_share = 15, /* of the program's time to theirs */
+  pace_owned_least = 16 << 20,   /* the program frees most itself */
   pace_old_share = 4,          /* CPython's quarter */
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
   pace_little_share = 8,       /* less than an eighth of the new bytes reclaimed: back off */
@@ -29,7 +29,8 @@ static struct {
   _Atomic uint64_t not_before;  /* process time, ns: for owned memory */
   size_t counts[collect_generations]; /* [0] not used */
   size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
-  size_t roots;                 /* bytes, in the last minor collection */
+  unsigned grown;               /* doublings of the nursery */
+  uint64_t ended;               /* the last collection, in process time */
   size_t old;                   /* bytes that the last full collection left */
   size_t live;                  /* of what the program owns, as far as the last collection saw */
   unsigned back_off;
@@ -88,8 +89,9 @@ static void pace_expect(void) {
 static void pace_choose_nursery(void) {
   size_t nursery = pace.settings.threshold[0];
   if (!nursery) {
-    nursery = (size_t)pace_nursery_least * (pace.roots / pace_roots + 1);
-    if (nursery > pace_nursery_most) nursery = pace_nursery_most;
+    size_t most = pace.old / 4 < pace_nursery_most ? pace.old / 4 : pace_nursery_most;
+    nursery = (size_t)pace_nursery_least << pace.grown;
+    if (nursery > most) nursery = most > pace_nursery_least ? most : pace_nursery_least;
   }
   atomic_store(&pace.nursery, nursery);
 }
@@ -155,11 +157,19 @@ static void pace_set_pause(uint64_t cost) {
   atomic_store(&pace.not_before, os_process_clock() + cost * (100 - percent) / percent);
 }
 
+/* What minor collections cost beside the program: the nursery follows. */
+static void pace_learn_cost(uint64_t cost) {
+  enum { most = 2 };
+  uint64_t all = os_process_clock() - pace.ended, own = all > cost ? all - cost : 0;
+  if (own < cost * pace_grow_share && pace.grown < most) pace.grown++;
+  if (own > cost * pace_shrink_share && pace.grown > 0) pace.grown--;
+  pace_choose_nursery();
+}
+
 /* How much is young by now, and how much grew old. */
 static void pace_count_minor(const struct collection *facts, size_t new) {
   size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
-  pace.roots = facts->root_bytes;
-  pace_choose_nursery();
+  pace_learn_cost(facts->pause_ns);
   if (pace_owns()) pace_back_off(&facts->swept, new);
   pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
   pace.promoted_2 += facts->swept.promoted_bytes;
@@ -186,6 +196,7 @@ void pace_collected(const struct collection *facts) {
     ptrdiff_t kept = atomic_load(&pace.owned) - (ptrdiff_t)facts->swept.suspect_bytes;
     pace.live = kept > 0 ? (size_t)kept : 0;
   }
+  pace.ended = os_process_clock();
   pace_expect();
 }
 

@@ -199,8 +199,8 @@ static aio_context_t aio;
 static int pipe_fd[2];
 
 APART static bool submit(int i) {
-  make(i);
   struct iocb *request = pins_malloc(sizeof *request);
+  make(i); /* hidden, so that nothing may be allocated from here on */
   *request = (struct iocb){.aio_fildes = (uint32_t)pipe_fd[0], .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN,
                            .aio_data = (uint64_t)(uintptr_t)object(i)};
   return syscall(SYS_io_submit, aio, 1, &request) == 1;

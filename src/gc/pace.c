@@ -11,6 +11,7 @@ enum {
   pace_nursery_least = 16 << 20, /* short pauses; twice as much each time that minor collections take a quarter of the time, */
   pace_nursery_most = 64 << 20,  /* up to here and to a quarter of what is live; half when they take a sixteenth */
   pace_grow_share = 3, pace_shrink_share = 15, /* of the program's time to theirs */
+  pace_owned_ahead = 24 << 20,   /* that it may grow by, whatever collections cost */
   pace_owned_least = 16 << 20,   /* the program frees most itself */
   pace_old_share = 4,          /* CPython's quarter */
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
@@ -71,8 +72,7 @@ static void pace_note_swept(size_t bytes) {
 
 /* A threshold that was set counts for both. */
 static size_t pace_owned_nursery(void) {
-  size_t nursery = atomic_load_explicit(&pace.nursery, memory_order_relaxed);
-  return pace.settings.threshold[0] || nursery > pace_owned_least ? nursery : pace_owned_least;
+  return pace.settings.threshold[0] ? pace.settings.threshold[0] : pace_owned_least;
 }
 
 /* When so much more is in use, something may be due. */
@@ -126,7 +126,7 @@ static unsigned pace_generation(enum collect_reason *reason) {
 /* Owned memory is looked at only as often as the program can afford. */
 static bool pace_may_afford(void) {
   size_t new = pace_new_owned();
-  if (new >= pace_nursery_most && new >= pace.live && pace.back_off == 0) return true;
+  if (new >= pace_owned_ahead && new >= pace.live && pace.back_off == 0) return true;
   return os_process_clock() >= atomic_load(&pace.not_before);
 }
 

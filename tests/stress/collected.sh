@@ -21,10 +21,13 @@ graph() {
   graph_options=write-tracking=$2:concurrent=$3:markers=$4:stress=$5
   graph_operations=24000
   [ "$5" = 0 ] || graph_operations=3000
-  graph_way=$1
+  graph_way=$1 graph_often=$often
+  graph_ballast=0
+  # Only full ones mark while the program runs, and that shall take a while.
+  [ "$3" = off ] || graph_often=$often:threshold1=1:threshold2=1 graph_ballast=20000
   graph_name="$1 $graph_options $6 threads"
-  set -- "$6" 1000 $graph_operations 1 "$seconds"
-  graph_options=$graph_options:$often
+  set -- "$6" 1000 $graph_operations 1 "$seconds" $graph_ballast
+  graph_options=$graph_options:$graph_often
   extra=$graph_options
   case $graph_way in
     linked) merge_as "$graph_name" glibc env GLEANER_OPTIONS="$graph_options" "$here/collected" "$@" ;;
@@ -63,6 +66,11 @@ for stressed in 0 1; do
       for markers in 1 4; do $selection $tracking $concurrent $markers $stressed; done
     done
   done
+done
+# Most of those that mark while the program runs, and pointers that move meanwhile.
+[ $selection = all ] || for threads in 1 2 4; do
+  graph linked auto on 1 1 $threads
+  graph linked scan on 2 1 $threads
 done
 [ $selection = all ] || for threads in 1 4 32; do
   graph owned auto auto 0 0 $threads

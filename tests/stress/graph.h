@@ -4,8 +4,8 @@
  * alone, a generation is collected, and the graph is compared with its shadow: nothing live is gone or changed,
  * and what is dead is gone after some full collections.
  *
- * PROGRAM [THREADS [CHECKPOINTS [OPERATIONS [FORKS [SECONDS]]]]]: operations are those of all threads between two
- * checkpoints; after so many seconds no further checkpoint comes. GLEANER_SEED repeats a run as far as threads can
+ * PROGRAM [THREADS [CHECKPOINTS [OPERATIONS [FORKS [SECONDS [BALLAST]]]]]]: operations are those of all threads between two
+ * checkpoints; after so many seconds no further checkpoint comes; ballast is the length of a list that is never changed. GLEANER_SEED repeats a run as far as threads can
  * be repeated. */
 #ifndef GRAPH_H
 #define GRAPH_H

@@ -241,13 +241,14 @@ void hook_before_limit(size_t limit) {
   if (birth_recording) site_limit_span();
 }
 
-/* Markers may be reading there while the program runs. */
 void hook_before_filter(const void *program) {
   if (!birth_is_mine()) return; /* a vfork child's is its own */
+  concurrent_cut_short(); /* it may be meant for all threads */
   os_filter_add(program);
   if (os_filter_kills()) collector_disable();
 }
 
+/* Markers may be reading there while the program runs. */
 int hook_before_mprotect(void *address, size_t size, int protection) {
   uintptr_t lo = (uintptr_t)address, hi = lo + size;
   block_note_protection(lo, size);
@@ -258,6 +259,8 @@ int hook_before_mprotect(void *address, size_t size, int protection) {
 void hook_after_mprotect(int barred) {
   if (barred >= 0) concurrent_barred((unsigned)barred);
 }
+
+void hook_before_alone(void) { concurrent_cut_short(); }
 
 int hook__exit(int status) {
   if (!birth_options.report_at__exit || !birth_is_mine()) return status;

@@ -83,6 +83,9 @@ void hook_before_limit(size_t limit);
 int hook_before_mprotect(void *address, size_t size, int protection);
 void hook_after_mprotect(int barred);
 
+/* The program is about to do what a process may do only while it has one thread: none of ours is there when this returns. */
+void hook_before_alone(void);
+
 /* The program is about to put itself under a filter of system calls: a struct sock_fprog, of which nothing is trusted; NULL: the
  * strict mode. If that would end the process for what a collection calls, there will be none. */
 void hook_before_filter(const void *program);

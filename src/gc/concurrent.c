@@ -54,6 +54,16 @@ int concurrent_begin(unsigned markers) {
   return EAGAIN;
 }
 
+void concurrent_cut_short(void) {
+  if (likely(concurrent_progress() == CONCURRENT_IDLE)) return;
+  heap_lock();
+  if (concurrent_progress() != CONCURRENT_IDLE) {
+    workers_stop();
+    concurrent_set(CONCURRENT_MARKED);
+  }
+  heap_unlock();
+}
+
 int concurrent_join(void) {
   CHECK(concurrent_progress() != CONCURRENT_IDLE);
   workers_stop();

@@ -23,6 +23,10 @@ enum concurrent_progress concurrent_progress(void);
 /* Waits until it is not MARKING, at most so long (0: for ever). */
 void concurrent_wait(uint64_t nanoseconds);
 
+/* Without a lock; from any thread. There is no marker's thread when this returns: what they have left is done at the second stop,
+ * which may come now (MARKED). */
+void concurrent_cut_short(void);
+
 /* With the world stopped: the threads are gone; what they have left, and what is told from now on, is marked by mark_all, by as
  * many markers as mark_begin was told. 0, or an errno value: then the marking must be given up (concurrent_forget). */
 int concurrent_join(void);

@@ -243,6 +243,14 @@ static __attribute__((noinline)) bool mark_attend(struct marker *m) {
   return true;
 }
 
+/* The line where an object begins, and the one where it ends, or its second. It is looked at once, and must not drive states
+ * out of the caches. */
+ALWAYS_INLINE void mark_prefetch_once(uintptr_t base, uint64_t object) {
+  uintptr_t at = base + (object >> units_length_bits) * sizeof(uintptr_t), words = object & UNITS_LENGTH;
+  __builtin_prefetch((void *)at, 0, 0);
+  __builtin_prefetch((void *)(at + (words < mark_ahead_words ? words : mark_ahead_words) * sizeof(uintptr_t) - 1), 0, 0);
+}
+
 ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
   enum { few = 2 };
   for (;;) {
@@ -251,9 +259,7 @@ ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
       return;
     while (m->object_tail - m->object_head < mark_object_ring && m->top != m->bottom) {
       uint64_t object = *--m->top;
-      uintptr_t at = m->base + (object >> units_length_bits) * sizeof(uintptr_t), words = object & UNITS_LENGTH;
-      __builtin_prefetch((void *)at); /* and the line where it ends, or its second */
-      __builtin_prefetch((void *)(at + (words < mark_ahead_words ? words : mark_ahead_words) * sizeof(uintptr_t) - 1));
+      mark_prefetch_once(m->base, object);
       m->objects[m->object_tail++ % mark_object_ring] = object;
     }
     uint32_t under_way = m->object_tail - m->object_head;

@@ -113,6 +113,23 @@ static void test_result(struct graph *graph, uint64_t *seed) {
   OK(gone, "no thread is left at the end");
 }
 
+static void test_cut_short(struct graph *graph, uint64_t *seed) {
+  bool good = true, gone = true;
+  for (int round = 0; round < 12; round++) {
+    unmarked = round % 2 ? STATE_MARK : 0;
+    set_old(graph);
+    struct graph_sum want = mark_alone(graph);
+    begin(graph, 2);
+    os_thread_sleep(tap_random(seed) % 3000000);
+    concurrent_cut_short();
+    gone = gone && tasks() == 1 && concurrent_progress() == CONCURRENT_MARKED;
+    end(graph);
+    good = good && is_same(sum(), want);
+  }
+  OK(gone, "cut short, its threads are gone at once");
+  OK(good, "and the rest is marked at the end");
+}
+
 static void test_forget(struct graph *graph, uint64_t *seed) {
   bool good = true, new = true;
   uintptr_t later = help_alloc(64, KIND_SCANNED), word = ~later;
@@ -313,6 +330,7 @@ int main(void) {
   uint64_t seed = tap_seed();
   struct graph graph = graph_make(50000, &seed);
   test_result(&graph, &seed);
+  test_cut_short(&graph, &seed);
   test_forget(&graph, &seed);
   test_heap_changes(&graph, &seed);
   test_room(&graph);

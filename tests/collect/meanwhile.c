@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ * What a program may do while markers run beside it: meanwhile alone|protect|resize|fork. It keeps a graph that takes a while to
+ * mark, loses memory all the time, and says on its standard output whether all went as it does without us. */
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { nodes = 150000, times = 400, page = 4096 };
+
+struct node {
+  struct node *left, *right;
+  uint64_t value[5];
+};
+static struct node **graph; /* in memory that is a root as well, but small beside it */
+
+static uint64_t seed = 88172645463325252u;
+static uint64_t next(void) {
+  seed ^= seed << 13;
+  seed ^= seed >> 7;
+  return seed ^= seed << 17;
+}
+
+static struct node *root;
+
+/* A tree, at random places; addresses are not kept. */
+static void grow(size_t count) {
+  graph = mmap(NULL, count * sizeof *graph, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (size_t i = 0; i < count; i++) {
+    graph[i] = malloc(sizeof *graph[i]);
+    memset(graph[i], 0, sizeof *graph[i]);
+    graph[i]->value[0] = i;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (2 * i + 1 < count) graph[i]->left = graph[2 * i + 1];
+    if (2 * i + 2 < count) graph[i]->right = graph[2 * i + 2];
+  }
+  root = graph[0];
+  munmap(graph, count * sizeof *graph);
+}
+
+static uint64_t sum(const struct node *n) { return n ? n->value[0] + sum(n->left) + sum(n->right) : 0; }
+
+static void lose(void) {
+  char *lost = malloc(20000);
+  memset(lost, 1, 20000);
+  for (int i = 0; i < 100; i++) *(volatile char *)malloc(64) = 1;
+  struct node *again = malloc(sizeof *again); /* takes the place of the root, which is lost */
+  *again = *root;
+  root = again;
+}
+
+static int bad;
+
+/* Refused with EINVAL where there is a second thread. */
+static void alone(void) {
+  for (int i = 0; i < times; i++) {
+    lose();
+    bad += unshare(CLONE_THREAD | CLONE_SIGHAND) != 0;
+  }
+}
+
+/* Pages of objects that are reachable are made unreadable for a while. */
+static void protect(void) {
+  enum { many = 64, size = 16 * page };
+  char *object[many];
+  for (int i = 0; i < many; i++) memset(object[i] = aligned_alloc(page, size), i, size);
+  for (int i = 0; i < times; i++) {
+    lose();
+    char *at = object[next() % many] + next() % 16 * page;
+    int protection = next() % 3 ? PROT_NONE : PROT_READ;
+    bad += mprotect(at, page, protection) != 0;
+    if (next() % 2) lose();
+    if (next() % 4) bad += mprotect(at, page, PROT_READ | PROT_WRITE) != 0;
+  }
+  for (int i = 0; i < many; i++) {
+    mprotect(object[i], size, PROT_READ | PROT_WRITE);
+    for (int k = 0; k < size; k++) bad += object[i][k] != i;
+    free(object[i]);
+  }
+}
+
+/* Large objects that grow, shrink, move and go; each with a node that only it leads to. */
+static void resize(void) {
+  enum { many = 24 };
+  struct node **object[many] = {0};
+  for (int i = 0; i < times; i++) {
+    if (i % 8 == 0) lose();
+    int k = (int)(next() % many);
+    if (next() % 4 == 0) {
+      if (object[k]) bad += object[k][0]->value[1] != (uint64_t)k;
+      free(object[k]);
+      object[k] = NULL;
+    }
+    bool new = !object[k];
+    size_t words = 5000 + next() % 200000;
+    object[k] = realloc(object[k], words * sizeof *object[k]);
+    if (new) (object[k][0] = calloc(1, sizeof *object[k][0]))->value[1] = (uint64_t)k;
+    bad += object[k][0]->value[1] != (uint64_t)k;
+    object[k][words - 1] = object[k][0];
+  }
+}
+
+static void child(void) {
+  for (int i = 0; i < 60; i++) lose();
+  _exit(bad ? 1 : sum(root) == (uint64_t)nodes * (nodes - 1) / 2 ? 0 : 2);
+}
+
+static void forks(void) {
+  for (int i = 0; i < times / 20; i++) {
+    int status;
+    for (int k = 0; k < 10; k++) lose();
+    pid_t pid = fork();
+    if (pid == 0) child();
+    bad += waitpid(pid, &status, 0) != pid || status != 0;
+  }
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "";
+  grow(nodes);
+  if (strcmp(what, "alone") == 0) alone();
+  else if (strcmp(what, "protect") == 0) protect();
+  else if (strcmp(what, "resize") == 0) resize();
+  else if (strcmp(what, "fork") == 0) forks();
+  else return 2;
+  printf("%s: %d went wrong; sum %s\n", what, bad, sum(root) == (uint64_t)nodes * (nodes - 1) / 2 ? "right" : "wrong");
+  return 0;
+}

@@ -332,12 +332,14 @@ def main():
     parser.add_argument("--collect", help="of part d only: throughput, marker, honest, leaking, pauses; with commas")
     parser.add_argument("--quick", action="store_true", help="part d without its largest heaps and with fewer runs")
     parser.add_argument("--minutes", type=float, default=15, help="after which part d begins nothing more")
+    parser.add_argument("--nice", type=int, default=0, help="-19: before whatever else runs here (needs the right to)")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
     known = ["alloc", "leaks", "report", "collect"]
     parts = known if options.only in ("all", "") else options.only.split(",")
     if set(parts) - set(known):
         parser.error("--only takes " + ", ".join(known))
+    os.nice(options.nice)
     with tempfile.TemporaryDirectory(prefix="gleaner-bench-") as work:
         bench = Bench(options, work)
         for part in parts:

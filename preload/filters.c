@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A program that restricts its own system calls: what it will be punished for is looked at before that is in force. The C library
- * has no seccomp; who wants it calls syscall, or prctl. */
+ * A program that restricts its own system calls: what it will be punished for is looked at before that is in force.
+ * The C library has no seccomp; who wants it calls syscall, or prctl. */
 #include "config.h"
 
 #include "filters.h"

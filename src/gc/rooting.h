@@ -48,8 +48,8 @@ bool roots_next_cut(const struct roots *roots, uintptr_t lo, struct roots_range 
 
 /* Tells what may be read in place, cuts or not. */
 void roots_tell(struct roots *roots, uintptr_t lo, uintptr_t hi);
-/* Tells it by copies. What cannot be copied is told in place if it can be read so (not for a report); else it is left out, or an
- * error if it must be there. */
+/* Tells it by copies. What cannot be copied is told in place if it can be read so (not for a report); else it is left
+ * out, or an error if it must be there. */
 void roots_copy(struct roots *roots, uintptr_t lo, uintptr_t hi, bool must);
 /* Tells it in place if all of it can be read, else as much as is mapped by copies. */
 void roots_checked(struct roots *roots, uintptr_t lo, uintptr_t hi);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * The roots of a report and of a collection. Knows what may be read and what is ours; must not know what is done with a range.
+ * The roots of a report and of a collection. Knows what may be read and what is ours; must not know what is done with
+ * a range.
  *
  *   the address space  |  a stretch         | the heap |  a stretch                  |
  *                      |mapping|  |mapping| |  ours    | |mapping| |shared| |mapping||
  *   what is told            ^^^^     ^   ^                  ^^           ^       ^         written pages that no cut holds
  *
- * The kernel is asked for the written pages of a whole stretch at once, ranges of ours in it included as long as they are small:
- * a call costs as much as looking at hundreds of pages. Shared memory is asked for mapping by mapping, since "absent" from
- * the page tables proves nothing there.
+ * The kernel is asked for the written pages of a whole stretch at once, ranges of ours in it included as long as they
+ * are small: a call costs as much as looking at hundreds of pages. Shared memory is asked for mapping by mapping,
+ * since "absent" from the page tables proves nothing there.
  *
- * What could be there and cannot be read. A report goes without; a collection is given up. It is doubtful where a page of shared
- * memory is that is not in core: in swap, or in the file, or beyond its end, or nowhere. Some of them are read to see; a program that
- * has more of them is not collected. */
+ * What could be there and cannot be read. A report goes without; a collection is given up. It is doubtful where a
+ * page of shared memory is that is not in core: in swap, or in the file, or beyond its end, or nowhere. Some of them
+ * are read to see; a program that has more of them is not collected. */
 #include "config.h"
 
 #include "gc/pins.h"
@@ -131,7 +132,8 @@ static void roots_uncopied(struct roots *roots, uintptr_t lo, uintptr_t hi, bool
     roots->error = EACCES;
 }
 
-/* In pieces, page by page behind one that cannot be read. Pieces overlap by a word, lest one that is not aligned be lost. */
+/* In pieces, page by page behind one that cannot be read. Pieces overlap by a word, lest one that is not aligned be
+ * lost. */
 void roots_copy(struct roots *roots, uintptr_t lo, uintptr_t hi, bool must) {
   while (lo < hi) {
     size_t want = hi - lo < roots_piece ? hi - lo : roots_piece;
@@ -170,7 +172,8 @@ static bool roots_is_unwritable(const struct os_mapping *mapping) {
   static unsigned next;
   for (unsigned i = 0; i < places; i++) {
     const struct os_mapping *k = &known[i];
-    if (k->lo == mapping->lo && k->hi == mapping->hi && k->inode == mapping->inode && k->offset == mapping->offset) return true;
+    bool same = k->lo == mapping->lo && k->hi == mapping->hi;
+    if (same && k->inode == mapping->inode && k->offset == mapping->offset) return true;
   }
   if (!os_maps_is_unwritable(mapping)) return false;
   known[next] = *mapping;
@@ -179,7 +182,8 @@ static bool roots_is_unwritable(const struct os_mapping *mapping) {
 }
 
 /* Devices have registers, not memory, and so have what the kernel maps of its own. A file that others share and that
- * cannot be written here is data, not variables; anonymous shared memory may have been made read-only after it was filled. */
+ * cannot be written here is data, not variables; anonymous shared memory may have been made read-only after it was
+ * filled. */
 static bool roots_is_skipped(const struct roots *roots, const struct os_mapping *mapping) {
   const char *name = mapping->name;
   if (roots_begins(name, "[v") || roots_begins(name, "[uprobes]")) return true; /* vdso, vvar, vsyscall */
@@ -190,9 +194,10 @@ static bool roots_is_skipped(const struct roots *roots, const struct os_mapping 
   return mapping->hi - mapping->lo >= roots_unwritable_least && roots_is_unwritable(mapping);
 }
 
-/* [lo, hi) of one private mapping. A page that may be read and yet cannot be (a guard region, memory that has failed) holds nothing
- * for the program either. */
-static void roots_private(struct roots *roots, const struct os_mapping *mapping, uintptr_t lo, uintptr_t hi, bool present) {
+/* [lo, hi) of one private mapping. A page that may be read and yet cannot be (a guard region, memory that has failed)
+ * holds nothing for the program either. */
+static void roots_private(struct roots *roots, const struct os_mapping *mapping, uintptr_t lo, uintptr_t hi,
+                          bool present) {
   if (present && mapping->read)
     roots_tell(roots, lo, hi);
   else
@@ -246,6 +251,13 @@ static int roots_stretch(struct roots *roots, uintptr_t lo, uintptr_t hi) {
 
 static bool roots_is_address(uintptr_t address) { return !(address >> 63); } /* not the vsyscall page */
 
+/* The first large cut from this one on that ends above lo. */
+static size_t roots_large_cut(const struct roots *roots, size_t at, uintptr_t lo) {
+  for (; at < roots->ncuts; at++)
+    if (roots->cuts[at].hi > lo && roots->cuts[at].hi - roots->cuts[at].lo >= roots_stretch_cut) break;
+  return at;
+}
+
 /* From cut to cut, as far as these are large. */
 static int roots_all_private(struct roots *roots) {
   const struct os_maps *maps = roots->maps;
@@ -254,7 +266,7 @@ static int roots_all_private(struct roots *roots) {
   uintptr_t lo = count ? maps->list[0].lo : 0, end = count ? maps->list[count - 1].hi : 0;
   int error = 0;
   for (; lo < end && !error; large++) {
-    while (large < roots->ncuts && (roots->cuts[large].hi - roots->cuts[large].lo < roots_stretch_cut || roots->cuts[large].hi <= lo)) large++;
+    large = roots_large_cut(roots, large, lo);
     bool last = large >= roots->ncuts || roots->cuts[large].lo >= end;
     uintptr_t hi = last ? end : bits_align_up(roots->cuts[large].lo, os_page_size);
     if (lo < hi) error = roots_stretch(roots, lo, hi);
@@ -283,7 +295,9 @@ static void roots_core_part(struct roots *roots, uintptr_t lo, uintptr_t hi, boo
   }
 }
 
-static void roots_core(uintptr_t lo, uintptr_t hi, bool core, void *arg) { roots_uncut(arg, lo, hi, core, roots_core_part); }
+static void roots_core(uintptr_t lo, uintptr_t hi, bool core, void *arg) {
+  roots_uncut(arg, lo, hi, core, roots_core_part);
+}
 
 static void roots_shared_part(struct roots *roots, uintptr_t lo, uintptr_t hi, bool present) {
   (void)present;
@@ -325,9 +339,9 @@ void roots_mapped(struct roots *roots, uintptr_t lo, uintptr_t hi) {
 
 /* --- threads --- */
 
-/* A stack that lies in the heap is taken out with it. Of the object in which we run ourselves all but our own frames is told, for
- * its beginning may be something else than a stack: whoever asks takes it as reached, so that it is not looked into as a
- * whole. */
+/* A stack that lies in the heap is taken out with it. Of the object in which we run ourselves all but our own frames
+ * is told, for its beginning may be something else than a stack: whoever asks takes it as reached, so that it is not
+ * looked into as a whole. */
 static void roots_heap_stack(struct roots *roots, const struct world_thread *thread, bool whole) {
   const struct block *block = region_find(thread->sp);
   if (!block || !block_contains(block, thread->sp)) return;
@@ -337,7 +351,8 @@ static void roots_heap_stack(struct roots *roots, const struct world_thread *thr
   if (self || whole) roots_copy(roots, object, self ? roots->own : thread->sp, false);
 }
 
-/* Registers, those that are not in the frame included; and where the kernel puts signal frames, which nobody else may know. */
+/* Registers, those that are not in the frame included; and where the kernel puts signal frames, which nobody else may
+ * know. */
 static void roots_thread(struct roots *roots, const struct world_thread *thread) {
   bool report = roots->request->purpose == ROOTS_REPORT;
   if (thread->frame_lo) roots_tell(roots, thread->frame_lo, thread->frame_hi);
@@ -414,7 +429,7 @@ static bool roots_all_stopped(const struct roots_request *request) {
 int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg),
                void *arg) {
   struct roots roots = {.request = request, .range = range, .arg = arg, .maps = &world_maps};
-  roots.own = world_left() ? world_left() : (uintptr_t)__builtin_frame_address(0) - roots_frames;
+  roots.own = world_left ? world_left : (uintptr_t)__builtin_frame_address(0) - roots_frames;
   if (request->purpose != ROOTS_REPORT && !roots_all_stopped(request)) return EAGAIN;
   if (request->purpose != ROOTS_REPORT && !pins_complete()) return ENOMEM;
   int error = roots_make_room(&roots);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The roots: every range of memory in which the program may keep a pointer. Knows mappings, threads and stacks; knows nothing
- * of marking.
+ * The roots: every range of memory in which the program may keep a pointer. Knows mappings, threads and stacks; knows
+ * nothing of marking.
  *
  * Of a report: all pages the program wrote, in whatever kind of mapping, whatever the protection is now, and every
- * thread's registers. Taken out, so that they hide no leak: the heap itself and all our own memory, the part of
- * each stack below the stack pointer, and the stacks of threads that have ended. Only what is proven dead is
- * taken out.
+ * thread's registers. Taken out, so that they hide no leak: the heap itself and all our own memory, the part of each
+ * stack below the stack pointer, and the stacks of threads that have ended. Only what is proven dead is taken out.
  *
- * Of a collection: the same, but for our own memory nothing is taken out. No stack is proven dead below its stack pointer: an
- * alternate signal stack or a coroutine's may lie in the midst of it. What cannot be known or read is an error, after which
- * nothing may be reclaimed. */
+ * Of a collection: the same, but for our own memory nothing is taken out. No stack is proven dead below its stack
+ * pointer: an alternate signal stack or a coroutine's may lie in the midst of it. What cannot be known or read is an
+ * error, after which nothing may be reclaimed. */
 #ifndef GLEANER_ROOTS_H
 #define GLEANER_ROOTS_H
 
@@ -28,8 +27,8 @@ void roots_remove(uintptr_t lo, uintptr_t hi); /* what lies inside, whole or in 
 int roots_exclude(uintptr_t lo, uintptr_t hi); /* never a root */
 void roots_clear(void);                        /* also the data segments: from now on only what is added */
 
-/* A table of ours that holds pointers of the program's, which no other table of ours may: a root for every collection, until it is
- * dropped. In the same way. */
+/* A table of ours that holds pointers of the program's, which no other table of ours may: a root for every
+ * collection, until it is dropped. In the same way. */
 int roots_keep(uintptr_t lo, uintptr_t hi);
 void roots_drop(uintptr_t lo, uintptr_t hi);
 
@@ -40,9 +39,9 @@ struct roots_request {
 };
 
 /* Calls range(lo, hi, arg) for each root with bounds aligned to words; what cannot be read in place (PROT_NONE,
- * swapped, perhaps beyond the end of a file) is copied first, so the addresses told need not be the program's, and are good during
- * the call alone. The world is stopped, the heap locked. 0, or an errno value when roots are missing: then nothing may be called a
- * leak, and nothing reclaimed. */
+ * swapped, perhaps beyond the end of a file) is copied first, so the addresses told need not be the program's, and
+ * are good during the call alone. The world is stopped, the heap locked. 0, or an errno value when roots are missing:
+ * then nothing may be called a leak, and nothing reclaimed. */
 int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg),
                void *arg);
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Libgc's roots: the writable segments of the loaded modules, each thread's stack, registers and thread-local storage, and what the
- * client added. Knows how the loader and the C library tell where these are; must not know of other memory.
+ * Libgc's roots: the writable segments of the loaded modules, each thread's stack, registers and thread-local
+ * storage, and what the client added. Knows how the loader and the C library tell where these are; must not know of
+ * other memory.
  *
  *   a thread's stack   | guard |  dead  sp| live ... | static TLS | descriptor |    told: [sp, end)
  *   the main thread's  [stack] |  dead  sp| live ... arguments, environment |       told: [sp, end), and its TLS and descriptor
  *
- * A stack pointer that is in none of these, or on an alternate signal stack: the known stack is told whole, and so is the mapping
- * that holds the stack pointer. Only then is the kernel asked for the mappings, so that what is done each time costs a few dozen
- * microseconds. The loader's list is read without its lock; a thread that stands still in the midst of changing it makes this one
- * take all memory for roots. */
+ * A stack pointer that is in none of these, or on an alternate signal stack: the known stack is told whole, and so is
+ * the mapping that holds the stack pointer. Only then is the kernel asked for the mappings, so that what is done each
+ * time costs a few dozen microseconds. The loader's list is read without its lock; a thread that stands still in the
+ * midst of changing it makes this one take all memory for roots. */
 #include "config.h"
 
 #include "gc/rooting.h"
@@ -83,7 +84,8 @@ static void roots_module(const struct dl_phdr_info *info, void *arg) {
     const ElfW(Phdr) *part = &info->dlpi_phdr[i];
     uintptr_t lo = info->dlpi_addr + part->p_vaddr;
     if (part->p_type == PT_TLS && tls < roots_modules) roots_tls_bytes[tls] = part->p_memsz;
-    if (part->p_type == PT_LOAD && part->p_flags & PF_W && !silent) roots_declare(declaring->roots, lo, lo + part->p_memsz);
+    if (part->p_type == PT_LOAD && part->p_flags & PF_W && !silent)
+      roots_declare(declaring->roots, lo, lo + part->p_memsz);
   }
 }
 
@@ -117,8 +119,10 @@ static uintptr_t roots_main_top(struct roots *roots) {
   uintptr_t within = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
   if (top) return top;
   roots_read_maps(roots);
-  for (size_t i = 0; i < roots->maps->count; i++)
-    if (within - roots->maps->list[i].lo < roots->maps->list[i].hi - roots->maps->list[i].lo) top = roots->maps->list[i].hi;
+  for (size_t i = 0; i < roots->maps->count; i++) {
+    const struct os_mapping *mapping = &roots->maps->list[i];
+    if (within - mapping->lo < mapping->hi - mapping->lo) top = mapping->hi;
+  }
   return top;
 }
 

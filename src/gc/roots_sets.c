@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What the client says is a root, or is none. Knows ranges; knows nothing of what lies in them.
  *
- * Under the heap lock, which a collection holds before it stops the world: so no thread is stopped in the midst of a change. */
+ * Under the heap lock, which a collection holds before it stops the world: so no thread is stopped in the midst of a
+ * change. */
 #include "config.h"
 
 #include "gc/rooting.h"

@@ -8,8 +8,8 @@
 #include "config.h"
 
 #include "gc/world.h"
+#include "gc/world_table.h"
 
-#include "base/bits.h"
 #include "os/call.h"
 #include "os/filter.h"
 #include "os/frame.h"
@@ -92,6 +92,7 @@ static void world_stay_to_the_end(void) {
 }
 
 static int world_stop_signal; /* for the current stop */
+static struct world_thread world_self_alone;
 static uint64_t world_bit(int signal) { return signal > 0 ? (uint64_t)1 << (signal - 1) : 0; }
 
 /* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and
@@ -169,78 +170,6 @@ static void world_return_signal(void) {
     os_call(SYS_rt_sigaction, world_stop_signal, &world_lent, NULL, sizeof world_lent.mask);
 }
 
-/* --- the table of threads --- */
-
-enum world_progress { WORLD_NEW, WORLD_SIGNALLED, WORLD_PARKED, WORLD_DEAF, WORLD_GONE };
-
-struct world_entry {
-  pid_t tid;
-  uint8_t progress;
-  uint8_t deaf_seen;
-};
-
-/* One mapping, kept from stop to stop: threads, entries, and a hash of twice as many places from tid to entry number + 1. */
-struct world_table {
-  struct world_thread *threads; /* what the caller gets; [0] is self */
-  struct world_entry *entries;
-  uint32_t *hash;
-  size_t count, capacity;
-};
-static struct world_table world;
-static struct world_thread world_self_alone;
-
-static size_t world_table_bytes(size_t capacity) {
-  size_t bytes = capacity * (sizeof(struct world_thread) + sizeof(struct world_entry) + 2 * sizeof(uint32_t));
-  return bits_align_up(bytes, os_page_size);
-}
-
-/* The place of a tid: where it is, or would be. */
-static uint32_t *world_place(pid_t tid) {
-  size_t mask = 2 * world.capacity - 1, at = (size_t)bits_mix((uint64_t)tid) & mask;
-  while (world.hash[at] && world.entries[world.hash[at] - 1].tid != tid) at = (at + 1) & mask;
-  return &world.hash[at];
-}
-
-static bool world_table_map(size_t capacity) {
-  char *at = os_memory_map(world_table_bytes(capacity));
-  if (!at) return false;
-  world.threads = (void *)at;
-  world.hash = (void *)(world.threads + capacity);
-  world.entries = (void *)(world.hash + 2 * capacity);
-  world.capacity = capacity;
-  return true;
-}
-
-static bool world_table_clear(void) {
-  enum { first_capacity = 64 };
-  world.count = 0;
-  if (!world.threads) return world_table_map(first_capacity);
-  memset(world.hash, 0, 2 * world.capacity * sizeof *world.hash);
-  return true;
-}
-
-static bool world_table_grow(void) {
-  struct world_table old = world;
-  if (!world_table_map(old.capacity * 2)) return false;
-  memcpy(world.threads, old.threads, old.count * sizeof *old.threads);
-  memcpy(world.entries, old.entries, old.count * sizeof *old.entries);
-  for (size_t i = 0; i < old.count; i++) *world_place(old.entries[i].tid) = (uint32_t)i + 1;
-  os_memory_unmap(old.threads, world_table_bytes(old.capacity));
-  return true;
-}
-
-/* The entry of a tid, made if there is none; NULL when memory is short. */
-static struct world_entry *world_enter(pid_t tid) {
-  if (world.count == world.capacity && !world_table_grow()) return NULL;
-  uint32_t *place = world_place(tid);
-  if (!*place) {
-    world.entries[world.count] = (struct world_entry){.tid = tid};
-    world.threads[world.count] = (struct world_thread){.tid = tid};
-    *place = (uint32_t)++world.count;
-  }
-  return &world.entries[*place - 1];
-}
-
 /* --- stopping --- */
 
 struct world_round {
@@ -249,8 +178,8 @@ struct world_round {
   bool short_of_memory;
 };
 
-/* Real-time signals queue up: a thread that did not take the last one, in an earlier stop, gets no other as long as that is
- * pending, or the program's own would be refused in the end. */
+/* Real-time signals queue up: a thread that did not take the last one, in an earlier stop, gets no other as long as
+ * that is pending, or the program's own would be refused in the end. */
 enum { world_deaf_places = 64 };
 static pid_t world_deaf[world_deaf_places]; /* who did not answer, and was not seen to answer since */
 static size_t world_ndeaf; /* beyond the places: all may be */
@@ -338,6 +267,12 @@ static uint32_t world_pending(uint64_t idle) {
   return pending;
 }
 
+/* Who has kept us waiting for long is not looked at so often. */
+static uint64_t world_nap(uint64_t idle) {
+  uint64_t longer = world_poll_ns / 10;
+  return idle < longer ? world_glance_ns : idle < world_poll_ns ? longer : world_poll_ns;
+}
+
 /* Sleeps until the last of them has arrived, or so long that the dead should be looked for. */
 static void world_wait(void) {
   uint64_t last = os_clock(), idle = 0;
@@ -351,7 +286,7 @@ static void world_wait(void) {
     if (pending == 0) return;
     atomic_store(&world_awaited, seen + pending);
     if (atomic_load(&world_arrivals) != seen) continue;
-    os_futex_wait(&world_arrivals, seen, idle < world_poll_ns / 10 ? world_glance_ns : idle < world_poll_ns ? world_poll_ns / 10 : world_poll_ns);
+    os_futex_wait(&world_arrivals, seen, world_nap(idle));
     uint64_t now = os_clock();
     /* an arrival is not idleness; without one the dead are looked for at each turn */
     idle = atomic_load(&world_arrivals) == seen ? now - last + 1 : 0;
@@ -402,8 +337,8 @@ static size_t world_count_parked(void) {
   return parked;
 }
 
-/* Until all threads are known: as many stand as there are, or no other was found by looking once more. The count alone proves
- * nothing where a thread of ours may have ended in between. */
+/* Until all threads are known: as many stand as there are, or no other was found by looking once more. The count
+ * alone proves nothing where a thread of ours may have ended in between. */
 static int world_stop_others(void) {
   struct world_round round;
   do {
@@ -482,37 +417,8 @@ void world_release(uint64_t mask) {
   world_mask(&mask, NULL);
 }
 
-/* --- a stack of ours --- */
-
-enum { world_stack_bytes = 256 * 1024 };
-static char *world_stack; /* its guard page comes first */
-static uintptr_t world_left_at;
-
-static bool world_make_stack(void) {
-  if (world_stack) return true;
-  char *at = os_memory_reserve(world_stack_bytes);
-  if (!at) return false;
-  if (os_memory_commit(at + os_page_size, world_stack_bytes - os_page_size) == 0) world_stack = at;
-  else os_memory_unmap(at, world_stack_bytes);
-  return world_stack != NULL;
-}
-
-uintptr_t world_left(void) { return world_left_at; }
-
-void world_call(void (*act)(void *arg), void *arg) {
-  CHECK(lock_is_held(&world_lock));
-  if (!world_make_stack()) {
-    act(arg);
-    return;
-  }
-  enum { below = 256 }; /* this frame ends not far below, and what comes next is on the other stack */
-  world_left_at = (uintptr_t)__builtin_frame_address(0) - below;
-  os_frame_call(world_stack + world_stack_bytes, act, arg);
-  world_left_at = 0;
-}
-
 void world_fork_child(void) {
-  world_left_at = 0;
+  world_left = 0;
   atomic_store(&world_ending, false);
   lock_reset(&world_lock);
   world_ended_fork_child();

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * The threads of this process, and stopping them.
  *
- * Threads are found in /proc/self/task at each stop until the list is stable, so raw clone threads are found as
- * well; each is sent one reserved real-time signal and parks in its handler on a futex, its registers (vector
- * state included) in the signal frame. A thread that cannot be stopped in time is listed as not stopped. Those of our own
+ * Threads are found in /proc/self/task at each stop until the list is stable, so raw clone threads are found as well;
+ * each is sent one reserved real-time signal and parks in its handler on a futex, its registers (vector state
+ * included) in the signal frame. A thread that cannot be stopped in time is listed as not stopped. Those of our own
  * (os/spawn.h) are neither stopped nor told.
  *
- * The caller holds LOCK_WORLD and LOCK_HEAP, so that no stopped thread holds a lock of ours. With the world
- * stopped nothing may call a libc function that locks or allocates. */
+ * The caller holds LOCK_WORLD and LOCK_HEAP, so that no stopped thread holds a lock of ours. With the world stopped
+ * nothing may call a libc function that locks or allocates. */
 #ifndef GLEANER_WORLD_H
 #define GLEANER_WORLD_H
 
@@ -31,9 +31,9 @@ extern int world_signal; /* the reserved signal; 0 before world_init */
 extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
 extern struct os_maps world_maps; /* for who has stopped the world, to look at memory with; closed by world_resume */
 
-/* Chooses the signal, installs the handler, and learns where things lie in the C library's thread descriptor. Takes no lock,
- * allocates nothing, and calls nothing of the loader's, so that a path that malloc can reach may call it. 0 or an errno
- * value. */
+/* Chooses the signal, installs the handler, and learns where things lie in the C library's thread descriptor. Takes
+ * no lock, allocates nothing, and calls nothing of the loader's, so that a path that malloc can reach may call it. 0
+ * or an errno value. */
 int world_init(void);
 
 /* Takes world_lock with every signal of this thread blocked, so that no handler of the program runs under it; a
@@ -41,21 +41,23 @@ int world_init(void);
 uint64_t world_acquire(void);
 void world_release(uint64_t mask);
 
-/* Between these, with all signals blocked: calls act(arg) on a stack of ours, since the caller's may be a tiny one with no room for
- * what a collection does; on the caller's where memory is refused. */
+/* Between these, with all signals blocked: calls act(arg) on a stack of ours, since the caller's may be a tiny one
+ * with no room for what a collection does; on the caller's where memory is refused. */
 void world_call(void (*act)(void *arg), void *arg);
-/* Where the program's stack was left for it, so that from there to the caller's stack pointer lie frames of ours; 0: it was not. */
-uintptr_t world_left(void);
+/* Where the program's stack was left for it, so that from there to the caller's stack pointer lie frames of ours; 0:
+ * it was not. */
+extern uintptr_t world_left;
 
-/* Stops all others. Only in the process of world_init or world_fork_child: not in a vfork child, nor in one that was forked past the
- * C library. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns the
- * number of threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read, memory is
- * short, or a filter of system calls would end the process (EPERM): nothing is stopped then, and *threads is self alone. Call world_resume in either case. */
+/* Stops all others. Only in the process of world_init or world_fork_child: not in a vfork child, nor in one that was
+ * forked past the C library. self describes the calling thread (tid, sp, tcb, frame; stopped is set here). Returns
+ * the number of threads, self first, in *threads (valid until world_resume), or -errno when /proc cannot be read,
+ * memory is short, or a filter of system calls would end the process (EPERM): nothing is stopped then, and *threads
+ * is self alone. Call world_resume in either case. */
 int world_stop(const struct world_thread *self, struct world_thread **threads);
 void world_resume(void);
 bool world_is_stopped(void);
-/* The next stop is the last thing before the end of the process: a thread whose system call it cuts short does
- * not go on. Called with LOCK_WORLD held: a thread that still waits for the lock can be stopped by others, and must go on. */
+/* The next stop is the last thing before the end of the process: a thread whose system call it cuts short does not go
+ * on. Called with LOCK_WORLD held: a thread that still waits for the lock can be stopped by others, and must go on. */
 void world_end(void);
 bool world_is_ending(void);
 
@@ -74,12 +76,12 @@ struct world_stack {
 /* Reads a descriptor without trusting the address. False when there is none. */
 bool world_stack_read(uintptr_t tcb, struct world_stack *stack);
 
-/* Every descriptor that the C library has in use: of the threads that run, and of those that have ended and wait to be joined. With
- * the world stopped. False when its list is not understood: then some may not have been told. */
+/* Every descriptor that the C library has in use: of the threads that run, and of those that have ended and wait to
+ * be joined. With the world stopped. False when its list is not understood: then some may not have been told. */
 bool world_descriptors_each(void (*each)(const struct world_stack *stack, void *arg), void *arg);
 
-/* What a thread keeps outside of its stack, static TLS and descriptor: blocks of values of pthread_setspecific, and blocks of dynamic
- * TLS (module number, address). With the world stopped. False when it cannot be known. */
+/* What a thread keeps outside of its stack, static TLS and descriptor: blocks of values of pthread_setspecific, and
+ * blocks of dynamic TLS (module number, address). With the world stopped. False when it cannot be known. */
 bool world_storage_each(const struct world_stack *stack, void (*values)(uintptr_t lo, uintptr_t hi, void *arg),
                         void (*dynamic)(size_t module, uintptr_t at, void *arg), void *arg);
 

@@ -62,16 +62,19 @@ static void world_learn_storage(void) {
   const struct os_modules_field *specific = world_field("_thread_db_pthread_specific");
   const uint32_t *block = os_modules_symbol("_thread_db_sizeof_pthread_key_data_level2");
   const struct os_modules_field *table = world_field("_thread_db_pthread_dtvp");
-  const struct os_modules_field *entry = world_field("_thread_db_dtv_dtv"), *counter = world_field("_thread_db_dtv_t_counter");
+  const struct os_modules_field *entry = world_field("_thread_db_dtv_dtv");
+  const struct os_modules_field *counter = world_field("_thread_db_dtv_t_counter");
   const struct os_modules_field *value = world_field("_thread_db_dtv_t_pointer_val");
-  uint32_t blocks = specific->bits / word * specific->count; /* the whole array is one field, or each of its elements is */
+  uint32_t blocks = specific->bits / word * specific->count; /* the array is one field, or each element is */
   if (block && specific->bits % word == 0 && specific->offset + blocks * sizeof(uintptr_t) <= world_layout.size) {
     world_layout.blocks = blocks;
     world_layout.block = *block;
   }
-  world_layout.dynamic = table && entry && counter && value && table->offset == pointer_offset && entry->bits == 2 * word &&
+  bool all = table && entry && counter && value;
+  world_layout.dynamic = all && table->offset == pointer_offset && entry->bits == 2 * word &&
                          counter->offset == 0 && value->offset == 0;
-  void (*ask)(size_t *, size_t *) = (void (*)(size_t *, size_t *))(uintptr_t)os_modules_symbol("_dl_get_tls_static_info");
+  uintptr_t found = (uintptr_t)os_modules_symbol("_dl_get_tls_static_info");
+  void (*ask)(size_t *, size_t *) = (void (*)(size_t *, size_t *))found;
   size_t size = 0, align = 0;
   if (ask) ask(&size, &align); /* reads two variables of the loader, which never change */
   world_layout.tls = size > world_layout.size ? size : 0;
@@ -126,7 +129,8 @@ bool world_stack_read(uintptr_t tcb, struct world_stack *stack) {
 }
 
 /* The C library links descriptors in such an order that a list can be followed at any moment. */
-static bool world_list_each(const uintptr_t *head, void (*each)(const struct world_stack *stack, void *arg), void *arg) {
+static bool world_list_each(const uintptr_t *head, void (*each)(const struct world_stack *stack, void *arg),
+                            void *arg) {
   enum { most = 1 << 20 };
   struct world_stack stack;
   const uintptr_t *node = (const uintptr_t *)*head;
@@ -140,7 +144,8 @@ static bool world_list_each(const uintptr_t *head, void (*each)(const struct wor
 }
 
 bool world_descriptors_each(void (*each)(const struct world_stack *stack, void *arg), void *arg) {
-  return world_layout.used && world_list_each(world_layout.used, each, arg) && world_list_each(world_layout.user, each, arg);
+  if (!world_layout.used) return false;
+  return world_list_each(world_layout.used, each, arg) && world_list_each(world_layout.user, each, arg);
 }
 
 /* The table of dynamic TLS: entries of two words, the number of which stands before the first, a generation. */
@@ -149,8 +154,10 @@ bool world_storage_each(const struct world_stack *stack, void (*values)(uintptr_
   const uintptr_t *descriptor = (const uintptr_t *)stack->tcb, *table = (const uintptr_t *)descriptor[1];
   const uintptr_t *block = descriptor + world_layout.specific / sizeof *descriptor;
   if (!world_layout.dynamic || !world_layout.block || !stack->tls) return false;
-  for (uint32_t i = 0; i < world_layout.blocks; i++)
-    if (block[i] && (block[i] < stack->tcb || block[i] >= stack->end)) values(block[i], block[i] + world_layout.block, arg);
+  for (uint32_t i = 0; i < world_layout.blocks; i++) {
+    bool apart = block[i] < stack->tcb || block[i] >= stack->end; /* the first lies in the descriptor */
+    if (block[i] && apart) values(block[i], block[i] + world_layout.block, arg);
+  }
   for (uintptr_t i = 1, count = table ? table[-2] : 0; i <= count; i++) {
     uintptr_t at = table[2 * i];
     if (at && at != UINTPTR_MAX && (at < stack->tls || at >= stack->tcb)) dynamic(i, at, arg);

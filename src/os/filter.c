@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What a filter does to our system calls. Knows the filters' language; must not know what the calls are for.
  *
- * The program is followed for each call with the call's number as the only thing known: where it decides by an argument both
- * ways are taken. Jumps only lead forward, so that one pass is enough. */
+ * The program is followed for each call with the call's number as the only thing known: where it decides by an
+ * argument both ways are taken. Jumps only lead forward, so that one pass is enough. */
 #include "config.h"
 
 #include "os/filter.h"

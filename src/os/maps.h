@@ -25,8 +25,8 @@ int os_maps_each_within(uintptr_t lo, uintptr_t hi, bool (*each)(const struct os
 /* The mapping that contains the address; name is not set. */
 bool os_maps_find(uintptr_t address, struct os_mapping *mapping);
 
-/* What is kept between looks at the address space, so that none costs a mapping or page faults: the list of mappings, and,
- * until os_maps_close, two descriptors. All zero to begin with; one user at a time. */
+/* What is kept between looks at the address space, so that none costs a mapping or page faults: the list of mappings,
+ * and, until os_maps_close, two descriptors. All zero to begin with; one user at a time. */
 struct os_maps {
   struct os_mapping *list; /* in rising order, since os_maps_read; good until the next */
   size_t count;
@@ -52,16 +52,18 @@ void os_maps_close(struct os_maps *maps); /* the descriptors: the program must n
 typedef void os_maps_range(uintptr_t lo, uintptr_t hi, bool present, void *arg);
 void os_maps_written(const struct os_mapping *mapping, os_maps_range *each, void *arg);
 
-/* The same for all private mappings in [lo, hi), bounds of pages, as os_maps_read has found them. What is told may cover
- * neighbouring mappings at once, and a shared one's pages where they are no file's. 0, or an errno value when it cannot be
- * known: then some may not have been told. */
+/* The same for all private mappings in [lo, hi), bounds of pages, as os_maps_read has found them. What is told may
+ * cover neighbouring mappings at once, and a shared one's pages where they are no file's. 0, or an errno value when
+ * it cannot be known: then some may not have been told. */
 int os_maps_private(struct os_maps *maps, uintptr_t lo, uintptr_t hi, os_maps_range *each, void *arg);
 
-/* The pages of a shared mapping: present tells whether they are in core, with certainty where they are. One that is not may
- * be in swap, in its file, or nowhere. To be read by os_maps_peek, since another process may cut the file short. */
+/* The pages of a shared mapping: present tells whether they are in core, with certainty where they are. One that is
+ * not may be in swap, in its file, or nowhere. To be read by os_maps_peek, since another process may cut the file
+ * short. */
 void os_maps_shared(const struct os_mapping *mapping, os_maps_range *each, void *arg);
 
-/* Whether the file behind a shared mapping was opened for reading only: nobody has written through this mapping. Slow. */
+/* Whether the file behind a shared mapping was opened for reading only: nobody has written through this mapping.
+ * Slow. */
 bool os_maps_is_unwritable(const struct os_mapping *mapping);
 
 /* Reads memory that may be PROT_NONE or vanish: bytes copied (fewer when a page in it is unreadable, 0 when the

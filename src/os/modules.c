@@ -262,8 +262,8 @@ static uint32_t modules_hash(const char *name) {
   return h;
 }
 
-/* The table: buckets, first symbol, words and shift of the filter; the filter; the buckets; the hashes, each chain of which
- * ends with an odd one. */
+/* The table: buckets, first symbol, words and shift of the filter; the filter; the buckets; the hashes, each chain of
+ * which ends with an odd one. */
 static const void *modules_symbol_in(const struct link_map *map, const char *name) {
   struct modules_dynamic dynamic;
   if (!modules_read_dynamic(map, &dynamic)) return NULL;

@@ -25,8 +25,8 @@ bool os_module_at(uintptr_t address, struct os_module *module);
 int os_module_phdr(uintptr_t address, int (*callback)(struct dl_phdr_info *, size_t, void *), void *arg);
 
 /* All modules by the loader's own list, without its lock, for one who has stopped every thread that could hold it.
- * dlpi_tls_modid is 0 when the module has no thread-local storage, and dlpi_tls_data is not set. False when the list was being
- * changed by one of them, or cannot be understood: then some may not have been told. */
+ * dlpi_tls_modid is 0 when the module has no thread-local storage, and dlpi_tls_data is not set. False when the list
+ * was being changed by one of them, or cannot be understood: then some may not have been told. */
 bool os_modules_listed(void (*each)(const struct dl_phdr_info *info, void *arg), void *arg);
 
 /* How the C library describes a field to debuggers, in symbols that begin with _thread_db_. */
@@ -34,8 +34,8 @@ struct os_modules_field {
   uint32_t bits, count, offset; /* of an element, elements, from the beginning of the structure */
 };
 
-/* The address of a symbol that the loader or one of the libraries which the program began with defines, or NULL. Takes no
- * lock and calls nobody, unlike dlsym; knows nothing of versions. */
+/* The address of a symbol that the loader or one of the libraries which the program began with defines, or NULL.
+ * Takes no lock and calls nobody, unlike dlsym; knows nothing of versions. */
 const void *os_modules_symbol(const char *name);
 
 /* All modules, under the loader's lock. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Pages: which of them the program wrote, by the kernel's page map, and reading those that cannot be read in place. Knows
- * nothing of what lies where. */
+ * Pages: which of them the program wrote, by the kernel's page map, and reading those that cannot be read in place.
+ * Knows nothing of what lies where. */
 #include "config.h"
 
 #include "os/maps.h"
@@ -123,7 +123,8 @@ static _Atomic int pages_way;
 static int pages_ask(int fd, const struct os_mapping *mapping, struct pages_merge *merge) {
   int error = ENOTTY;
   if (pages_way != PAGES_BY_PAGEMAP && (error = pages_scan(fd, mapping, merge)) == 0) pages_way = PAGES_BY_SCAN;
-  if (error && pages_way != PAGES_BY_SCAN && (error = pages_pagemap(fd, mapping, merge)) == 0) pages_way = PAGES_BY_PAGEMAP;
+  if (error && pages_way != PAGES_BY_SCAN && (error = pages_pagemap(fd, mapping, merge)) == 0)
+    pages_way = PAGES_BY_PAGEMAP;
   return error;
 }
 
@@ -179,8 +180,9 @@ static bool pages_next_line(struct pages_text *text) {
   }
 }
 
-/* A shared mapping may be made writable only when its file was opened so, which one of the flags tells. The mode of the link in
- * map_files would tell it, too, at less cost, but the kernel keeps that from the last mapping at the same addresses. */
+/* A shared mapping may be made writable only when its file was opened so, which one of the flags tells. The mode of
+ * the link in map_files would tell it, too, at less cost, but the kernel keeps that from the last mapping at the same
+ * addresses. */
 bool os_maps_is_unwritable(const struct os_mapping *mapping) {
   struct pages_text text = {.fd = pages_open("/proc/thread-self/smaps", "/proc/self/smaps")};
   char head[48];
@@ -234,7 +236,8 @@ int os_maps_private(struct os_maps *maps, uintptr_t lo, uintptr_t hi, os_maps_ra
   struct os_mapping range = {.lo = lo, .hi = hi};
   struct pages_merge merge = {.each = each, .arg = arg};
   int fd = pages_kept(&maps->kept.pagemap, pages_open_map), error = fd < 0 ? -fd : ENOTTY;
-  if (fd >= 0 && pages_way != PAGES_BY_PAGEMAP && (error = pages_scan(fd, &range, &merge)) == 0) pages_way = PAGES_BY_SCAN;
+  if (fd >= 0 && pages_way != PAGES_BY_PAGEMAP && (error = pages_scan(fd, &range, &merge)) == 0)
+    pages_way = PAGES_BY_SCAN;
   if (fd >= 0 && error && pages_way != PAGES_BY_SCAN) error = pages_private_each(maps, &range, &merge);
   pages_flush(&merge);
   return error;

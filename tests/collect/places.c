@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Places where programs keep what they need and few would look: a list whose only pointer lies there is intact after any
- * number of collections, and so is what the C library and the loader keep for us. places SCENARIO says how many nodes are intact. */
+ * Places where programs keep what they need and few would look: a list whose only pointer lies there is intact after
+ * any number of collections, and so is what the C library and the loader keep for us. places SCENARIO says how many
+ * nodes are intact. */
 #include "leaking.h"
 
 #include <dlfcn.h>

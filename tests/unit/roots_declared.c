@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The roots of a client of libgc: what it declares, and what belongs to the language: segments, stacks, registers, TLS. Other
- * memory is none. */
+ * The roots of a client of libgc: what it declares, and what belongs to the language: segments, stacks, registers,
+ * TLS. Other memory is none. */
 #include "config.h"
 
 #include "roots_help.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the tests of the roots share: a value that lies in one place, and whether the roots lead to it. The value is no pointer to
- * anything; it is known by its complement, so that only the place holds it. */
+ * What the tests of the roots share: a value that lies in one place, and whether the roots lead to it. The value is
+ * no pointer to anything; it is known by its complement, so that only the place holds it. */
 #ifndef ROOTS_HELP_H
 #define ROOTS_HELP_H
 

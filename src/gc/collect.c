@@ -302,7 +302,7 @@ static int collect_end_marking(struct collect *collect, uint64_t *since) {
 /* True when marking goes on while the program runs. */
 static bool collect_go_on_running(struct collect *collect) {
   if (!collect->request->concurrent || collect->generation < 2 || !remember_begin_concurrent()) return false;
-  return concurrent_begin(collect_markers(collect)) == 0;
+  return concurrent_begin(collect->request->markers) == 0;
 }
 
 /* With the world stopped. */

@@ -47,7 +47,7 @@ int concurrent_begin(unsigned markers) {
   units_pin();
   mark_in_background(true);
   concurrent_set(CONCURRENT_MARKING);
-  if (workers_go(markers ? markers : 1, concurrent_over)) return 0;
+  if (workers_go(markers, concurrent_over)) return 0;
   concurrent_set(CONCURRENT_IDLE);
   mark_in_background(false);
   units_unpin();

@@ -14,7 +14,7 @@
 
 enum concurrent_progress { CONCURRENT_IDLE, CONCURRENT_MARKING, CONCURRENT_MARKED };
 
-/* With the world stopped. The marks have one meaning: (state & mask) == want ^ paint is what was reached, and no object that
+/* With the world stopped. markers, 0: half of those that mark_begin was told, for the program needs processors too. The marks have one meaning: (state & mask) == want ^ paint is what was reached, and no object that
  * is of age 1 or more was like that before. 0; or EAGAIN, when threads are refused: then mark_all does it at once. */
 int concurrent_begin(unsigned markers);
 

@@ -2,9 +2,9 @@
  * The marker: paints what can be reached. Conservative: any word that points into a slot, at its start or
  * inside, keeps it. Knows words, slots and state bytes; knows nothing of roots, threads or leaks.
  *
- * The heap lock is held from mark_begin to mark_end, and the world is stopped unless mark_options.running. Ranges are
- * told by one thread. With several markers what was told is only begun with: mark_all brings it to its end, on all of
- * them. With one marker nothing is left to do when a function returns. */
+ * The heap lock is held from mark_begin to mark_end, and the world is stopped, unless threads of ours go on marking between
+ * two stops (concurrent.h). Ranges are told by one thread. With several markers what was told is only begun with: mark_all brings it to
+ * its end, on all of them. With one marker nothing is left to do when a function returns, unless it says otherwise. */
 #ifndef GLEANER_MARK_H
 #define GLEANER_MARK_H
 

@@ -245,6 +245,7 @@ void workers_all(struct marker *m) {
 /* --- in the background --- */
 
 unsigned workers_go(unsigned count, void (*over)(void)) {
+  if (count == 0) count = (workers.markers + 1) / 2;
   if (count > workers.markers) count = workers.markers;
   workers_reset();
   atomic_store(&mark_attention, WORKERS_HUNGRY);

@@ -27,7 +27,7 @@ void workers_all(struct marker *m);
 
 /* --- in the background: concurrent.c --- */
 
-/* Threads for markers 0 to count - 1, as many as are to be had: returns how many. over(): nothing is left anywhere; called
+/* Threads for markers 0 to count - 1 (0: half of all), as many as are to be had: returns how many. over(): nothing is left anywhere; called
  * once, by the last of them, unless they are stopped. */
 unsigned workers_go(unsigned count, void (*over)(void));
 /* Each stops soon, with what it has left on its stack, and marker 0 with the pool's; returns when all are gone. */

@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,39 +156,54 @@ static void test_filtered(void) {
 }
 
 /* A container's filter is there from the beginning. */
-static int main_filtered(void) {
+static int main_filtered(bool refused) {
   _Atomic int done = 0;
   os_memory_init();
   os_spawn_init();
   int thread = os_spawn(quick, (void *)&done);
+  if (refused) return thread == -EPERM && tasks() == 1 ? 0 : 1;
   if (thread < 0) return 1;
   os_spawn_join(thread);
   return done == 1 ? 0 : 1;
 }
 
-static void test_born_filtered(const char *self) {
+/* Nobody would get a thread: not the C library, and not we. */
+static int filter_clone(void) {
+  struct sock_filter no_clone[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {4, no_clone};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void test_born_filtered(int (*how)(void), const char *as, const char *sentence) {
+  const char *self = "/proc/self/exe";
   int status;
   pid_t child = fork();
   if (child == 0) {
-    if (filter() != 0) _exit(2);
-    execl(self, self, "filtered", (char *)NULL);
+    if (how() != 0) _exit(2);
+    execl(self, self, as, (char *)NULL);
     _exit(3);
   }
   waitpid(child, &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-    tap_skip("one that was born under a filter gets one", "no filters here");
+    tap_skip(sentence, "no filters here");
   else
-    OK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "one that was born under a filter gets one");
+    OK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s", sentence);
 }
 
 int main(int argc, char **argv) {
-  if (argc > 1 && strcmp(argv[1], "filtered") == 0) return main_filtered();
+  if (argc > 1) return main_filtered(strcmp(argv[1], "refused") == 0);
   os_memory_init();
   os_spawn_init();
   test_thread();
   test_many();
   test_unshare();
   test_filtered();
-  test_born_filtered("/proc/self/exe");
+  test_born_filtered(filter, "filtered", "one that was born under a filter gets one");
+  test_born_filtered(filter_clone, "refused", "unless that refuses it");
   return tap_end();
 }

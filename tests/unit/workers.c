@@ -10,7 +10,10 @@
 #include "tap.h"
 
 #include <dirent.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -166,6 +169,12 @@ static void refuse_by_limit(void) {
   if (getuid() == 0 && syscall(SYS_setresuid, 65534, 65534, 65534) != 0) _exit(0);
 }
 
+static void refuse_by_filter(void) {
+  struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog program = {1, &allow};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) _exit(1);
+}
+
 static void test_refused(void) {
   uint64_t seed = tap_seed();
   struct graph graph = graph_make(60000, &seed);
@@ -176,6 +185,7 @@ static void test_refused(void) {
   int markers = mark_without(refuse_nothing, &graph, want);
   OK(markers > 1, "a fork child has several markers as well (%d)", markers);
   OK(mark_without(refuse_by_limit, &graph, want) == 1, "where threads are refused, one marker does all");
+  OK(mark_without(refuse_by_filter, &graph, want) == 1, "nor are they asked for under a filter that came later");
   graph_free(&graph);
 }
 

@@ -192,7 +192,8 @@ bool block_resize_large(struct block *block, size_t size, bool *zero) {
   uint32_t at = block_first_unit(block);
   uint32_t units = (uint32_t)(bits_align_up(size, block_unit) / block_unit), old = block->units;
   *zero = false;
-  uint32_t from = (units < old ? units : old) - 1; /* what is told of these units changes */
+  uint32_t held = (uint32_t)(bits_align_up(block->size, block_unit) / block_unit); /* fewer than old, if shrunk while pinned */
+  uint32_t from = (units < held ? units : held) - 1; /* what is told of these units changes */
   if (units < old && units_are_pinned()) units = old;
   if (units > block->units) {
     if (!block_may_grow(units - block->units)) return false;

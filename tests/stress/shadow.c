@@ -80,7 +80,7 @@ static size_t shadow_first(const struct shadow_node *n) {
   return 1 + (size_t)n->links + (n->kind == SHADOW_POINTER_FREE && n->size >= 16);
 }
 
-/* Of a large object both ends, and a few words a page. */
+/* Of a large object both ends, and a few words a page; the others are zero, since what lay there before would be taken for pointers. */
 static size_t shadow_next(const struct shadow_node *n, size_t i) {
   size_t words = n->size / 8;
   if (n->size <= shadow_whole || i < 16 || i + 17 > words) return i + 1;
@@ -92,6 +92,8 @@ static uint64_t *shadow_words(const struct shadow_node *n) { return (uint64_t *)
 
 void shadow_fill(struct shadow_node *n) {
   uint64_t *word = shadow_words(n);
+  size_t first = shadow_first(n) * sizeof *word;
+  if (n->size > shadow_whole) memset((char *)word + first, 0, n->size - first);
   if (n->size >= 8) word[0] = shadow_pattern(n, 0);
   for (size_t i = shadow_first(n); i < n->size / 8; i = shadow_next(n, i)) word[i] = shadow_pattern(n, i);
   uint64_t last = shadow_pattern(n, n->size / 8);

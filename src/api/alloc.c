@@ -9,6 +9,8 @@
 #include "api/collector.h"
 #include "api/hooks.h"
 #include "base/bits.h"
+#include "gc/settle.h"
+#include "gc/watch.h"
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "heap/runs.h"
@@ -110,13 +112,34 @@ bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
   return likely((*(const volatile uint8_t *)state & region.live_mask) == STATE_LIVE) || alloc_live_slow(state);
 }
 
+/* Whoever waits for the end of the object is told, and what is counted of it is forgotten. */
+static void alloc_settle(struct block *block, uint32_t slot) {
+  _Atomic uint32_t *count = counts_find(block, slot);
+  if (likely(!count) || atomic_load_explicit(count, memory_order_relaxed) == 0) return;
+  watch_lock();
+  settle_freed(block_slot_address(block, slot));
+  watch_unlock();
+  counts_clear(block, slot);
+}
+
+/* As large_resize; another object may be where the old one was, but nobody can wait for that one yet. */
+static void *alloc_resize_large(struct block *block, size_t size) {
+  uintptr_t old = block->start;
+  if (likely(!counts_find(block, 0))) return large_resize(block, size);
+  watch_lock();
+  void *p = large_resize(block, size);
+  if (p && (uintptr_t)p != old) settle_freed(old);
+  watch_unlock();
+  return p;
+}
+
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start) {
   struct block *block;
   uint32_t slot;
   int saved = errno;
   if (!alloc_find(p, &block, &slot)) {
     misuse_pointer(call, p, start);
-  } else if (!block->slot_size) {
+  } else if (alloc_settle(block, slot), !block->slot_size) {
     if (!large_free(block)) misuse_pointer(call, p, start);
   } else {
     struct cache *cache = birth_cache_if_any();
@@ -155,7 +178,7 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
     return old;
   }
   if (!block->slot_size && full > size_class_most) {
-    void *p = large_resize(block, full);
+    void *p = alloc_resize_large(block, full);
     if (p) alloc_note(p, size, site);
     errno = p ? saved : ENOMEM;
     return p;

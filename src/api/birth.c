@@ -10,6 +10,7 @@
 #include "base/print.h"
 #include "gc/concurrent.h"
 #include "gc/leaks.h"
+#include "gc/watch.h"
 #include "gc/world.h"
 #include "heap/heap.h"
 #include "os/filter.h"
@@ -111,6 +112,7 @@ static bool birth_begin(void) {
 }
 
 static void birth_fork_child(void) {
+  watch_after_fork();
   birth_pid = getpid();
   os_arena_fork_child();
   heap_fork_child(birth_mine);
@@ -129,7 +131,7 @@ static void birth_fork_child(void) {
 static void birth_watch_forks(void) {
   bool seen = false;
   if (!environ || !atomic_compare_exchange_strong(&birth_forks_seen, &seen, true)) return;
-  pthread_atfork(NULL, NULL, birth_fork_child);
+  pthread_atfork(watch_before_fork, watch_after_fork, birth_fork_child);
 }
 
 bool birth_ensure(void) {

@@ -37,7 +37,7 @@ static inline bool hook_try_free(void *p) {
   if (unlikely(!block)) return false;
   struct cache *cache = cache_own;
   uint32_t slot = block_slot(block, (uintptr_t)p);
-  if (unlikely(atomic_load_explicit(&block->owner, memory_order_relaxed) != cache)) return false;
+  if (unlikely(atomic_load_explicit(&block->quick, memory_order_relaxed) != cache)) return false;
   if (unlikely(block_slot_address(block, slot) != (uintptr_t)p || (block->state[slot] & region.live_mask) != STATE_LIVE))
     return false;
   cache_free_own(cache, block, slot);

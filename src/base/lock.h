@@ -12,6 +12,7 @@
 enum lock_rank {
   LOCK_NONE,
   LOCK_WORLD,   /* one collection or report at a time */
+  LOCK_WATCH,   /* who waits for the end of an object */
   LOCK_HEAP,    /* runs of blocks, idle caches */
   LOCK_UNWIND,  /* learning a frame rule from libunwind */
   LOCK_MODULES, /* the table of modules seen */

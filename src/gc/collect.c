@@ -12,6 +12,8 @@
 #include "gc/mark.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
+#include "gc/settle.h"
+#include "gc/watch.h"
 #include "gc/workers.h"
 #include "base/bits.h"
 #include "heap/heap.h"
@@ -122,8 +124,10 @@ static int collect_mark_roots(struct collect *collect, const struct world_thread
   struct roots_request roots = {
       .purpose = collect->request->declared_roots ? ROOTS_DECLARED : ROOTS_ALL, .threads = threads, .count = count};
   int error = roots_each(&roots, collect_root, collect);
-  if (!error) collect_each_covered(collect, collect_mark_kept);
-  return error;
+  if (error) return error;
+  collect_each_covered(collect, collect_mark_kept);
+  settle_roots(collect->generation, collect_root, collect);
+  return 0;
 }
 
 static void collect_mark_old(struct collect *collect) {
@@ -286,6 +290,14 @@ static int collect_begin_marking(struct collect *collect, const struct world_thr
   return collect_mark_roots(collect, threads, count);
 }
 
+/* Whoever waits for the end of objects is told, if nothing was missed. */
+static bool collect_settle(struct collect *collect) {
+  settle_mark(collect->generation);
+  if (mark_is_complete()) settle_commit(collect->generation);
+  else settle_forget(collect->generation);
+  return mark_is_complete();
+}
+
 /* Everything has been told: mark it to the end, and reclaim what was not reached. */
 static int collect_end_marking(struct collect *collect, uint64_t *since) {
   struct collection *facts = collect->facts;
@@ -295,7 +307,10 @@ static int collect_end_marking(struct collect *collect, uint64_t *since) {
   collect_spare_suspects(collect);
   facts->markers = mark_count();
   facts->mark_ns += collect_lap(since);
+  if (!collect_settle(collect)) return EIO;
+  facts->weak_ns += collect_lap(since);
   collect_sweep_stopped(collect);
+  settle_ages(collect->generation);
   return 0;
 }
 
@@ -436,6 +451,7 @@ bool collect(const struct collect_request *request, struct collection *facts) {
     return true;
   }
   uint64_t mask = world_acquire();
+  watch_lock();
   heap_lock();
   concurrent_restore();
   facts->heap_before = collect_heap_bytes();
@@ -443,6 +459,7 @@ bool collect(const struct collect_request *request, struct collection *facts) {
   collect_sum(facts);
   if (facts->concurrent) collect_begun = *facts;
   heap_unlock();
+  watch_unlock();
   atomic_store(&collect_owner, 0);
   world_release(mask);
   return true;
@@ -462,6 +479,7 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
   }
   concurrent_wait(0);
   uint64_t mask = world_acquire();
+  watch_lock();
   heap_lock();
   *facts = collect_begun;
   facts->first_pause_ns = facts->pause_ns;
@@ -471,6 +489,7 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
   if (facts->error) remember_forget_concurrent();
   collect_sum(facts);
   heap_unlock();
+  watch_unlock();
   atomic_store(&collect_owner, 0);
   world_release(mask);
   return true;
@@ -525,6 +544,7 @@ static int collect_visit_stopped(const struct collect_request *request, collect_
   if (!collect_own_idle()) return EBUSY;
   collect_wait_for_sweep();
   uint64_t mask = world_acquire();
+  watch_lock();
   heap_lock();
   concurrent_restore();
   int count = world_stop(&request->self, &threads), error = count < 0 ? -count : 0;
@@ -537,6 +557,7 @@ static int collect_visit_stopped(const struct collect_request *request, collect_
   }
   world_resume();
   heap_unlock();
+  watch_unlock();
   atomic_store(&collect_owner, 0);
   world_release(mask);
   return error;

@@ -112,7 +112,9 @@ struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bo
   block->full = false;
   atomic_store(&block->remote_freed, 0);
   atomic_store(&block->swept, 0);
+  atomic_store(&block->counts, NULL);
   atomic_store(&block->owner, owner);
+  atomic_store(&block->quick, owner);
   block_publish(block, at);
   block_count(block, block->units);
   return block;
@@ -142,6 +144,7 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
   block->size = bits_align_up(size, os_page_size);
   block->kind = (uint8_t)kind;
   block->used = 1;
+  atomic_store(&block->counts, NULL);
   block->state[0] = STATE_LIVE;
   block->young = 1;
   block_publish(block, at + skip);
@@ -166,6 +169,7 @@ void block_unmake(struct block *block) {
   uint32_t at = block_first_unit(block);
   CHECK(atomic_load(&region.blocks[at]) == block);
   atomic_store(&block->owner, NULL);
+  atomic_store(&block->quick, NULL);
   if (unlikely(units_defer(block))) return;
   block_restore(block, 0);
   block_uncount(block, block->units);

@@ -58,6 +58,10 @@ struct block {
 
   _Atomic(struct cache *) owner; /* NULL: large, or not in use. Changes under the heap lock, never under a running owner */
 
+  _Atomic(struct cache *) quick; /* the owner, but NULL where more than the state is to be cleared when a slot is freed */
+  _Atomic(_Atomic uint32_t *) counts; /* nslots words (counts.h), or NULL */
+  _Atomic uint32_t *counts_kept;      /* the memory of such, of the block or of the one before it */
+
   /* changed by its owner only */
   _Alignas(64) uint64_t groups; /* bit g: group g may have slots freed since it was last handed out */
   uint32_t used;    /* slots handed to a free word, less those freed; frees by others are still in remote_freed */

@@ -14,6 +14,7 @@
 
 #include "base/bits.h"
 #include "heap/cache.h"
+#include "heap/counts.h"
 #include "heap/heap.h"
 
 #include <emmintrin.h>
@@ -151,13 +152,16 @@ bool sweep_is_reached(uint8_t state, unsigned generation) {
 static uint8_t sweep_dead_state(void) { return sweep_poison ? STATE_HELD | STATE_AGE_2 : STATE_FREE; }
 
 static void sweep_give_up(struct block *block, uint32_t slot) {
+  counts_clear(block, slot);
   if (sweep_tell) sweep_tell(block, slot);
   if (sweep_poison && block->slot_size && !atomic_load(&block->reprotected))
     memset((void *)block_slot_address(block, slot), sweep_pattern, block->slot_size);
 }
 
+static bool sweep_is_told(const struct block *block) { return sweep_tell || sweep_poison || atomic_load(&block->counts); }
+
 static void sweep_give_up_each(struct block *block, uint32_t at, uint32_t slots) {
-  if (!sweep_tell && !sweep_poison) return;
+  if (likely(!sweep_is_told(block))) return;
   for (; slots; slots &= slots - 1) sweep_give_up(block, at + (uint32_t)bits_lowest(slots));
 }
 
@@ -244,13 +248,16 @@ void sweep_begin(void) {
 static uint32_t sweep_change_each(struct block *block, uint32_t at, __m128i v, uint32_t slots, bool give_up) {
   uint8_t seen[sweep_lanes];
   uint32_t changed = 0;
+  bool told = give_up && sweep_is_told(block);
   _mm_storeu_si128((__m128i *)seen, v);
   for (; slots; slots &= slots - 1) {
     unsigned lane = bits_lowest(slots);
-    uint8_t from = seen[lane], to = give_up ? sweep_dead_state() : (uint8_t)((from & ~STATE_AGE) | STATE_AGE_2);
+    uint8_t from = seen[lane], to = told ? STATE_HELD : give_up ? STATE_FREE : (uint8_t)((from & ~STATE_AGE) | STATE_AGE_2);
     if (!atomic_compare_exchange_strong((_Atomic uint8_t *)&block->state[at + lane], &from, to)) continue;
-    if (give_up && (sweep_tell || sweep_poison)) sweep_give_up(block, at + lane);
     changed++;
+    if (!told) continue;
+    sweep_give_up(block, at + lane); /* nobody is handed it out meanwhile */
+    atomic_store((_Atomic uint8_t *)&block->state[at + lane], sweep_dead_state());
   }
   return changed;
 }

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * What the program is to be told after a collection, or after the last reference to an object was given back: finalizers to run, callbacks of
+ * weak references. First in, first out. Who runs them, and when, is decided in api.
+ *
+ * Under the watch lock. The words are roots while the errand waits; whoever takes it holds them from then on. */
+#ifndef GLEANER_ERRAND_H
+#define GLEANER_ERRAND_H
+
+#include "base/base.h"
+
+enum { errand_words = 4 };
+
+enum errand_kind { ERRAND_CALLBACK, ERRAND_FINALIZER, errand_kinds };
+
+struct errand {
+  struct errand *next;
+  uint8_t kind;
+  void (*run)(struct errand *errand); /* with no lock held; the errand is its to use again */
+  uintptr_t word[errand_words];
+};
+
+void errand_push(struct errand *errand);
+struct errand *errand_take(enum errand_kind kind); /* NULL: there is none */
+/* How many wait; without the lock. */
+size_t errand_count(enum errand_kind kind);
+
+/* World stopped: what waits is told as a root. */
+void errand_each(void (*root)(uintptr_t lo, uintptr_t hi, void *arg), void *arg);
+
+#endif

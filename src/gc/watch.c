@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ * Entries by object, and by kind and age. */
+#include "config.h"
+
+#include "gc/watch.h"
+
+#include "base/lock.h"
+#include "gc/mark.h"
+#include "heap/sweep.h"
+#include "os/memory.h"
+
+enum { watch_ages = 3, watch_buckets_first = 1024 };
+
+static struct lock watch_mutex = LOCK_INIT(LOCK_WATCH);
+
+static struct {
+  struct watch **bucket;
+  size_t buckets, entries; /* buckets: a power of two */
+  struct watch *list[watch_kinds][watch_ages];
+  size_t count[watch_kinds];
+} watches;
+
+static THREAD_LOCAL bool watch_mine;
+
+void watch_lock(void) {
+  lock_acquire(&watch_mutex);
+  watch_mine = true;
+}
+
+void watch_unlock(void) {
+  watch_mine = false;
+  lock_release(&watch_mutex);
+}
+
+/* A signal handler may fork that interrupted this thread anywhere. */
+static THREAD_LOCAL bool watch_forks;
+
+void watch_before_fork(void) {
+  watch_forks = !watch_mine;
+  if (watch_forks) watch_lock();
+}
+
+void watch_after_fork(void) {
+  if (watch_forks) watch_unlock();
+  watch_forks = false;
+}
+
+/* --- by object --- */
+
+static struct watch **watch_bucket(uintptr_t object) {
+  return &watches.bucket[(object >> 4) * 0x9e3779b97f4a7c15u >> 20 & (watches.buckets - 1)];
+}
+
+static void watch_hash(struct watch *watch) {
+  struct watch **bucket = watch_bucket(watch->object);
+  watch->same = *bucket;
+  *bucket = watch;
+}
+
+/* The old table is lost: all of them together are as large as the last one. */
+static bool watch_make_room(void) {
+  if (watches.entries < watches.buckets) return true;
+  size_t buckets = watches.buckets ? 2 * watches.buckets : watch_buckets_first, old = watches.buckets;
+  struct watch **table = os_arena_alloc(buckets * sizeof(struct watch *), 64), **before = watches.bucket;
+  if (!table) return old > 0; /* longer chains */
+  watches.bucket = table;
+  watches.buckets = buckets;
+  for (size_t i = 0; i < old; i++)
+    for (struct watch *watch = before[i], *next; watch; watch = next) {
+      next = watch->same;
+      watch_hash(watch);
+    }
+  return true;
+}
+
+static struct watch *watch_of(struct watch *watch, uintptr_t object) {
+  while (watch && watch->object != object) watch = watch->same;
+  return watch;
+}
+
+struct watch *watch_first(uintptr_t object) { return watches.buckets ? watch_of(*watch_bucket(object), object) : NULL; }
+struct watch *watch_after(const struct watch *watch) { return watch_of(watch->same, watch->object); }
+
+/* --- by kind and age --- */
+
+static void watch_link(struct watch *watch, unsigned age) {
+  struct watch **list = &watches.list[watch->kind][age];
+  watch->age = (uint8_t)age;
+  watch->next = *list;
+  watch->at = list;
+  if (watch->next) watch->next->at = &watch->next;
+  *list = watch;
+}
+
+static void watch_unlink(struct watch *watch) {
+  *watch->at = watch->next;
+  if (watch->next) watch->next->at = watch->at;
+}
+
+void watch_renew(struct watch *watch) {
+  watch_unlink(watch);
+  watch_link(watch, 0);
+}
+
+bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object) {
+  struct block *block = region_find(object);
+  _Atomic uint32_t *count = block ? counts_make(block, block_slot(block, object)) : NULL;
+  if (!count || !watch_make_room()) return false;
+  watch->object = object;
+  watch->kind = (uint8_t)kind;
+  watch_hash(watch);
+  watch_link(watch, 0);
+  watches.entries++;
+  watches.count[kind]++;
+  atomic_fetch_or(count, COUNT_LISTED);
+  return true;
+}
+
+static void watch_unlist(uintptr_t object) {
+  struct block *block = region_find(object);
+  _Atomic uint32_t *count = block && !watch_first(object) ? counts_find(block, block_slot(block, object)) : NULL;
+  if (count) atomic_fetch_and(count, ~(uint32_t)COUNT_LISTED);
+}
+
+void watch_remove(struct watch *watch) {
+  struct watch **link = watch_bucket(watch->object);
+  while (*link != watch) link = &(*link)->same;
+  *link = watch->same;
+  watch_unlink(watch);
+  watches.entries--;
+  watches.count[watch->kind]--;
+  watch_unlist(watch->object);
+}
+
+void watch_each(enum watch_kind kind, unsigned generation, watch_visit *visit, void *arg) {
+  for (unsigned age = 0; age <= generation; age++)
+    for (struct watch *watch = watches.list[kind][age], *next; watch; watch = next) {
+      next = watch->next;
+      visit(watch, arg);
+    }
+}
+
+size_t watch_count(enum watch_kind kind) { return watches.count[kind]; }
+
+/* --- with the world stopped --- */
+
+static uint8_t watch_state(uintptr_t object) {
+  struct block *block = region_find(object);
+  return block ? block->state[block_slot(block, object)] : STATE_FREE;
+}
+
+bool watch_lives(uintptr_t object, unsigned generation) {
+  const struct block *block = region_find(object);
+  uint8_t state = watch_state(object);
+  if (block && sweep_policies[block->kind] == SWEEP_NEVER) return state_is_live(state);
+  return sweep_is_reached(state, generation);
+}
+
+static void watch_note_age(struct watch *watch, void *arg) {
+  uint8_t state = watch_state(watch->object);
+  unsigned age = state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
+  (void)arg;
+  if (age == watch->age) return;
+  watch_unlink(watch);
+  watch_link(watch, age);
+}
+
+/* From the oldest on, so that none is met twice. */
+static void watch_note_list(struct watch *watch) {
+  for (struct watch *next; watch; watch = next) {
+    next = watch->next;
+    watch_note_age(watch, NULL);
+  }
+}
+
+void watch_note_ages(unsigned generation) {
+  for (unsigned kind = 0; kind < watch_kinds; kind++)
+    for (unsigned age = generation + 1; age-- > 0;) watch_note_list(watches.list[kind][age]);
+}
+
+void watch_mark_contents(uintptr_t object) {
+  struct block *block = region_find(object);
+  if (block) mark_contents(block, block_slot(block, object));
+}
+
+void watch_mark(uintptr_t object) {
+  struct block *block = region_find(object);
+  if (block) mark_slot(block, block_slot(block, object));
+}

@@ -112,7 +112,7 @@ static bool birth_begin(void) {
 }
 
 static void birth_fork_child(void) {
-  watch_after_fork();
+  watch_fork_child();
   birth_pid = getpid();
   os_arena_fork_child();
   heap_fork_child(birth_mine);

@@ -392,7 +392,7 @@ static void collect_call(void *arg) {
   if (!error) {
     facts->threads = (unsigned)count;
     facts->deaf = collect_count_deaf(threads, (unsigned)count);
-    error = facts->deaf ? EAGAIN : stop->step(collect, threads, (unsigned)count);
+    error = facts->deaf || watch_is_torn() ? EAGAIN : stop->step(collect, threads, (unsigned)count);
   }
   world_resume();
   facts->pause_ns = os_clock() - begin;

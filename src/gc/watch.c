@@ -8,6 +8,7 @@
 #include "gc/mark.h"
 #include "heap/sweep.h"
 #include "os/memory.h"
+#include "os/threads.h"
 
 enum { watch_ages = 3, watch_buckets_first = 1024 };
 
@@ -32,18 +33,34 @@ void watch_unlock(void) {
   lock_release(&watch_mutex);
 }
 
-/* A signal handler may fork that interrupted this thread anywhere. */
 static THREAD_LOCAL bool watch_forks;
+static bool watch_torn;
 
+/* A signal handler may fork that interrupted this thread anywhere, perhaps with the heap lock, for which another one waits that has
+ * this one: so not for ever. */
 void watch_before_fork(void) {
-  watch_forks = !watch_mine;
-  if (watch_forks) watch_lock();
+  enum { tries = 2000, pause_ns = 100 * 1000 };
+  watch_forks = false;
+  for (int i = 0; i < tries && !watch_mine && !watch_forks; i++) {
+    watch_forks = lock_try(&watch_mutex);
+    if (!watch_forks) os_thread_sleep(pause_ns);
+  }
 }
 
 void watch_after_fork(void) {
-  if (watch_forks) watch_unlock();
+  if (watch_forks) lock_release(&watch_mutex);
   watch_forks = false;
 }
+
+void watch_fork_child(void) {
+  bool whole = watch_forks || watch_mine || !lock_is_held(&watch_mutex);
+  watch_after_fork();
+  if (whole) return;
+  lock_reset(&watch_mutex);
+  watch_torn = true;
+}
+
+bool watch_is_torn(void) { return watch_torn; }
 
 /* --- by object --- */
 

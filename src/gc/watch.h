@@ -57,8 +57,11 @@ void watch_note_ages(unsigned generation);
 void watch_mark_contents(uintptr_t object);
 void watch_mark(uintptr_t object);
 
-/* Around fork. */
+/* Around fork: nothing is half changed in the child. If that could not be had, which takes another thread's collection and a fork in a
+ * signal handler at the wrong moment, nothing is ever collected in the child. */
 void watch_before_fork(void);
 void watch_after_fork(void);
+void watch_fork_child(void);
+bool watch_is_torn(void);
 
 #endif

@@ -102,6 +102,36 @@ size_t GC_get_max_heap_size(void);
  * sentence on why that was chosen. "none" before the first collection. */
 const char *GC_get_write_tracking(const char **why);
 
+/* --- Explicit reference counts ---
+ *
+ * Every object of the heap has one reference when it is allocated. Counting is for objects that shall end at a known moment, not for keeping them
+ * alive: what nothing reaches is reclaimed by the next collection whatever its count, so that cycles are no leaks; and what something reaches,
+ * but whose last reference was given back, is freed. To hold an object from where no collector can look, pin it.
+ *
+ * p is where an object begins: of the functions of gc.h, or of malloc where the heap serves malloc. Anything else, a count that goes too high,
+ * a reference given back too often, is reported as a wrong free is (the option misuse), and changes nothing. Any number of threads may call
+ * at once; whoever counts up must have a reference, or know of one that stays meanwhile. Not for signal handlers. */
+
+/* One more reference. Returns p, or NULL with errno: EINVAL, there is no such object, or it is at its end; EOVERFLOW, it has 134,217,728
+ * references; ENOMEM, there is no memory to count in. A few nanoseconds, and four bytes for each object of the 64 KiB around. */
+void *GC_ref(void *p);
+
+/* One less. Returns how many are left. With the last one, short weak references are cleared, the finalizer is run, here and now, long weak
+ * references are cleared, and the object is freed, before this returns; unless the finalizer has taken a reference of its own. While the finalizer
+ * runs, the object has one reference, the finalizer's. Finalizers may give back further references; where more than 50 are inside each other, the
+ * rest is done when the first is done. NULL is ignored. */
+size_t GC_unref(void *p);
+
+/* How many there are; 0 when no object begins there. */
+size_t GC_refcount(const void *p);
+
+/* The object lives, and does not move, until it was unpinned as often, though nothing reaches it: for pointers that the kernel, a device or another
+ * process holds, or that are encoded. What it points to lives as well. Freeing it, or giving its last reference back, takes effect
+ * with the last unpin; GC_realloc and realloc return NULL with errno EBUSY when it would have to move. 0, or -1 with errno: EINVAL, there is no
+ * such object, or it is not pinned; ENOMEM. Pins survive a fork, in both processes. */
+int GC_pin(void *p);
+int GC_unpin(void *p);
+
 /* --- Callbacks (gc.callbacks) --- */
 
 enum GC_phase {

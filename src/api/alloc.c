@@ -112,14 +112,20 @@ bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
   return likely((*(const volatile uint8_t *)state & region.live_mask) == STATE_LIVE) || alloc_live_slow(state);
 }
 
-/* Whoever waits for the end of the object is told, and what is counted of it is forgotten. */
-static void alloc_settle(struct block *block, uint32_t slot) {
+/* Whoever waits for the end of the object is told, and what is counted of it is forgotten. False: it is pinned, and ends with its last
+ * pin; or that was to be already. */
+static bool alloc_settle(struct block *block, uint32_t slot, enum misuse_call call, const struct site_start *start) {
   _Atomic uint32_t *count = counts_find(block, slot);
-  if (likely(!count) || atomic_load_explicit(count, memory_order_relaxed) == 0) return;
+  if (likely(!count) || atomic_load_explicit(count, memory_order_relaxed) == 0) return true;
+  void *p = (void *)block_slot_address(block, slot);
   watch_lock();
-  settle_freed(block_slot_address(block, slot));
+  settle_freed((uintptr_t)p);
+  uint32_t old = atomic_load(count);
+  if (old & COUNT_PINNED) atomic_fetch_or(count, COUNT_DYING);
+  else counts_clear(block, slot);
   watch_unlock();
-  counts_clear(block, slot);
+  if ((old & COUNT_PINNED) && (old & COUNT_DYING)) misuse_object(call, p, "it was freed before, and is pinned", start);
+  return !(old & COUNT_PINNED);
 }
 
 /* As large_resize; another object may be where the old one was, but nobody can wait for that one yet. */
@@ -133,19 +139,29 @@ static void *alloc_resize_large(struct block *block, size_t size) {
   return p;
 }
 
+/* It may be freed, and even resized, where it is. */
+static bool alloc_is_pinned(const struct block *block, uint32_t slot) {
+  _Atomic uint32_t *count = counts_find(block, slot);
+  return unlikely(count) && atomic_load(count) & COUNT_PINNED;
+}
+
+static void alloc_give_back(struct block *block, uint32_t slot, enum misuse_call call, const struct site_start *start) {
+  struct cache *cache = birth_cache_if_any();
+  if (!block->slot_size) {
+    if (!large_free(block)) misuse_pointer(call, (void *)block->start, start);
+  } else if (cache && atomic_load(&block->owner) == cache) {
+    cache_free_own(cache, block, slot);
+  } else {
+    cache_free_remote(block, slot);
+  }
+}
+
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start) {
   struct block *block;
   uint32_t slot;
   int saved = errno;
-  if (!alloc_find(p, &block, &slot)) {
-    misuse_pointer(call, p, start);
-  } else if (alloc_settle(block, slot), !block->slot_size) {
-    if (!large_free(block)) misuse_pointer(call, p, start);
-  } else {
-    struct cache *cache = birth_cache_if_any();
-    if (cache && atomic_load(&block->owner) == cache) cache_free_own(cache, block, slot);
-    else cache_free_remote(block, slot);
-  }
+  if (!alloc_find(p, &block, &slot)) misuse_pointer(call, p, start);
+  else if (alloc_settle(block, slot, call, start)) alloc_give_back(block, slot, call, start);
   keep_alive(p);
   errno = saved;
 }
@@ -176,6 +192,10 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
     if (birth_records() || !block->slot_size) alloc_note(old, size, site);
     errno = saved;
     return old;
+  }
+  if (alloc_is_pinned(block, slot)) {
+    errno = EBUSY;
+    return NULL;
   }
   if (!block->slot_size && full > size_class_most) {
     void *p = alloc_resize_large(block, full);

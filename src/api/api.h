@@ -35,10 +35,20 @@ extern struct birth_libc birth_libc;
 
 /* --- misuse.c: the program's errors --- */
 
-enum misuse_call { MISUSE_FREE, MISUSE_REALLOC, MISUSE_USABLE_SIZE };
+enum misuse_call {
+  MISUSE_FREE,
+  MISUSE_REALLOC,
+  MISUSE_USABLE_SIZE,
+  MISUSE_REF,
+  MISUSE_UNREF,
+  MISUSE_PIN,
+  MISUSE_UNPIN,
+};
 
 /* The pointer is not a live object's. Says so with the stacks that are known, and aborts unless told to go on. */
 void misuse_pointer(enum misuse_call call, void *p, const struct site_start *start);
+/* It is, but this may not be done to it. */
+void misuse_object(enum misuse_call call, void *p, const char *why, const struct site_start *start);
 
 /* --- leak_report.c --- */
 

@@ -160,6 +160,7 @@ static void *gc_resize(void *old, size_t size, const struct site_start *start) {
   if (!alloc_find(old, &block, &slot)) return alloc_resize(old, size, start); /* a misuse, which it reports */
   size_t contents = gc_contents(block);
   void *p = alloc_resize(old, size, start);
+  if (unlikely(!p) && errno == EBUSY) return NULL; /* it is pinned */
   if (unlikely(!p)) return gc_resize_refused(old, contents, size, start);
   gc_zero_rest(p, contents, size);
   return p;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const misuse_calls[] = {"free()", "realloc()", "malloc_usable_size()"};
+static const char *const misuse_calls[] = {"free()", "realloc()", "malloc_usable_size()", "GC_ref()", "GC_unref()", "GC_pin()", "GC_unpin()"};
 
 struct misuse_finding {
   char line[256];
@@ -91,14 +91,31 @@ static bool misuse_draw(const struct misuse_finding *found, const char *title, u
   return drawn;
 }
 
+static void misuse_tell(const struct misuse_finding *found, enum misuse_call call, const struct site_start *start) {
+  static const char *const titles[] = {"freed_by", "reallocated_by", "asked_by", "counted_by", "given_back_by", "pinned_by", "unpinned_by"};
+  uint32_t site = birth_records() ? site_capture(start) : 0;
+  if (!birth_records() || !misuse_draw(found, titles[call], site))
+    print_fd(report_out_stderr(), "gleaner: %s\n", found->line);
+  if (birth_options.misuse == MISUSE_ABORT) abort();
+}
+
 void misuse_pointer(enum misuse_call call, void *p, const struct site_start *start) {
-  static const char *const titles[] = {"freed_by", "reallocated_by", "asked_by"};
   struct misuse_finding found;
   int saved = errno;
   misuse_examine(&found, call, (uintptr_t)p);
-  uint32_t site = birth_records() ? site_capture(start) : 0;
-  if (!birth_records() || !misuse_draw(&found, titles[call], site))
-    print_fd(report_out_stderr(), "gleaner: %s\n", found.line);
-  if (birth_options.misuse == MISUSE_ABORT) abort();
+  misuse_tell(&found, call, start);
+  errno = saved;
+}
+
+void misuse_object(enum misuse_call call, void *p, const char *why, const struct site_start *start) {
+  struct misuse_finding found = {0};
+  struct block *block = region_find((uintptr_t)p);
+  int saved = errno;
+  uint32_t slot = block_slot(block, (uintptr_t)p);
+  const struct note *note = block_note(block, slot);
+  if (note) found.allocated_by = note->site;
+  print_buffer(found.line, sizeof found.line, "%s: %p (a block of %zu bytes): %s", misuse_calls[call], p,
+               block_requested(block, slot), why);
+  misuse_tell(&found, call, start);
   errno = saved;
 }

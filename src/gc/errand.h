@@ -10,7 +10,12 @@
 
 enum { errand_words = 4 };
 
-enum errand_kind { ERRAND_CALLBACK, ERRAND_FINALIZER, errand_kinds };
+enum errand_kind {
+  ERRAND_CALLBACK,
+  ERRAND_FINALIZER,
+  ERRAND_UNREF, /* a finalizer of an object whose last reference was given back; word[0] is the object */
+  errand_kinds,
+};
 
 struct errand {
   struct errand *next;

@@ -27,9 +27,11 @@ void settle_commit(unsigned generation) { (void)generation; }
 void settle_forget(unsigned generation) { (void)generation; }
 void settle_ages(unsigned generation) { watch_note_ages(generation); }
 
+struct errand *settle_dying(uintptr_t object) { return (void)object, NULL; }
+
 void settle_freed(uintptr_t object) {
   for (struct watch *watch = watch_first(object), *next; watch; watch = next) {
     next = watch_after(watch);
-    watch_remove(watch);
+    if (watch->kind != WATCH_PIN) watch_remove(watch);
   }
 }

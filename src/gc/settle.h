@@ -15,6 +15,8 @@
 
 #include "base/base.h"
 
+struct errand;
+
 typedef void settle_root(uintptr_t lo, uintptr_t hi, void *arg);
 
 void settle_roots(unsigned generation, settle_root *root, void *arg);
@@ -23,8 +25,12 @@ void settle_commit(unsigned generation);
 void settle_forget(unsigned generation);
 void settle_ages(unsigned generation);
 
-/* The program frees the object, or gave its last reference back, and it is about to be given up: whoever waits for it is told. Under the watch
- * lock, the program running. */
+/* The last reference to the object was given back: short weak references end, and its finalizer, if there is one, is taken away and
+ * returned, for the caller to run without a lock (word[0] is the object). Long weak references stay. Under the watch lock, the program running. */
+struct errand *settle_dying(uintptr_t object);
+
+/* The program frees the object, or gave its last reference back, and it is about to be given up: whoever waits for it is told,
+ * and its entries are gone, but for pins. Under the watch lock, the program running. */
 void settle_freed(uintptr_t object);
 
 #endif

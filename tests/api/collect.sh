@@ -9,9 +9,10 @@ export LD_LIBRARY_PATH
 # What is counted here is not to be disturbed by collections at every chance.
 stress=
 
-for program in alloc control roots callbacks fork; do
+for program in alloc control roots callbacks fork ref; do
   merge_as "linked collect_$program" glibc "$here/collect_$program"
   for mode in malloc collect; do merge $mode "$here/collect_$program"; done
 done
+merge collect "$here/collect_ref" owned
 for program in alloc control; do merge leaks "$here/collect_$program" leaks; done
 finish

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ * gc_ext.h: explicit reference counts, and pins. "owned": of malloc'ed memory, where it is the heap's. */
+#include "collect.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct crowd crowd;
+static void *keep[crowd_size];
+
+static bool is_object(void *p) { return GC_base(p) == p; }
+
+/* --- counting --- */
+
+static void test_counts(void *(*allocate)(size_t), const char *name, size_t size) {
+  void *volatile p = allocate(size);
+  OK(GC_refcount(p) == 1, "%s: a new object of %zu bytes has one reference", name, size);
+  OK(GC_ref(p) == p && GC_ref(p) == p && GC_refcount(p) == 3, "%s: and one more each time", name);
+  OK(GC_unref(p) == 2 && GC_unref(p) == 1 && is_object(p), "%s: it lives as long as one is left", name);
+  memset(p, 1, size);
+  OK(GC_unref(p) == 0 && !is_object(p) && GC_refcount(p) == 0, "%s: and is gone with the last", name);
+  p = allocate(size);
+  OK(GC_unref(p) == 0 && !is_object(p), "%s: also when nothing was counted", name);
+  p = allocate(size);
+  GC_ref(p);
+  GC_free(p);
+  OK(!is_object(p), "%s: it may be freed with references", name);
+  void *volatile q = allocate(size);
+  OK(GC_refcount(q) == 1, "%s: who gets its place begins with one", name);
+  GC_free(q);
+}
+
+/* All slots of a block, so that each place is used again. */
+static void test_places(void) {
+  enum { many = 3000 };
+  static void *object[many];
+  for (int i = 0; i < many; i++) GC_ref(object[i] = GC_malloc(48));
+  for (int i = 0; i < many; i++) object[i] = NULL;
+  wipe();
+  GC_gcollect();
+  GC_gcollect();
+  bool fresh = true;
+  for (int i = 0; i < many; i++) fresh = fresh && GC_refcount(object[i] = GC_malloc(48)) == 1;
+  OK(fresh, "what was reclaimed with references leaves none behind");
+  for (int i = 0; i < many; i++) GC_unref(object[i]);
+  memset(object, 0, sizeof object);
+}
+
+/* Two objects that have a reference to each other. */
+static void test_cycle(void) {
+  enum { many = 2000 };
+  static uintptr_t hidden[many];
+  for (int i = 0; i < many; i++) {
+    void **a = GC_malloc(32), **b = GC_malloc(32);
+    *a = GC_ref(b);
+    *b = GC_ref(a);
+    GC_unref(a);
+    GC_unref(b);
+    hidden[i] = ~(uintptr_t)a;
+  }
+  wipe();
+  GC_gcollect();
+  int left = 0;
+  for (int i = 0; i < many; i++) left += is_object((void *)~hidden[i]);
+  OK(left < many / 50, "cycles of references are collected: %d of %d are left", left, many);
+}
+
+static void test_reachable(void) {
+  static void *root;
+  root = GC_malloc(64);
+  GC_ref(root);
+  GC_gcollect();
+  OK(GC_refcount(root) == 2, "a collection leaves the counts of what lives alone");
+  GC_collect(1, NULL);
+  GC_collect(0, NULL);
+  OK(GC_refcount(root) == 2 && GC_unref(root) == 1 && GC_unref(root) == 0, "of each generation");
+  root = NULL;
+}
+
+/* --- threads --- */
+
+enum { threads = 8, rounds = 20000 };
+static void *shared[64];
+
+static void *count_up_and_down(void *arg) {
+  uint64_t random = (uintptr_t)arg + 1;
+  for (int i = 0; i < rounds; i++) {
+    void *p = shared[tap_random(&random) % 64];
+    if (GC_ref(p) != p) return (void *)1;
+    if (tap_random(&random) % 16 == 0) GC_free(GC_malloc(tap_random(&random) % 500));
+    if (GC_unref(p) == 0) return (void *)1;
+  }
+  return NULL;
+}
+
+static void test_threads(void) {
+  pthread_t thread[threads];
+  bool good = true;
+  for (int i = 0; i < 64; i++) shared[i] = GC_malloc(40 + (size_t)i);
+  for (intptr_t i = 0; i < threads; i++) pthread_create(&thread[i], NULL, count_up_and_down, (void *)i);
+  for (int i = 0; i < 20; i++) GC_gcollect();
+  for (int i = 0; i < threads; i++) {
+    void *result;
+    pthread_join(thread[i], &result);
+    good = good && !result;
+  }
+  for (int i = 0; i < 64; i++) good = good && GC_refcount(shared[i]) == 1;
+  OK(good, "threads count up and down at once, under collections");
+  for (int i = 0; i < 64; i++) GC_unref(shared[i]);
+}
+
+static void *last_of_many(void *arg) {
+  GC_unref(arg);
+  return NULL;
+}
+
+static void test_last(void) {
+  int gone = 0;
+  for (int round = 0; round < 200; round++) {
+    pthread_t thread[2];
+    void *p = GC_malloc(100);
+    GC_ref(p);
+    for (int i = 0; i < 2; i++) pthread_create(&thread[i], NULL, last_of_many, p);
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    gone += !is_object(p);
+  }
+  OK(gone == 200, "whoever gives the last one back frees it");
+}
+
+/* --- pins --- */
+
+static void test_pins(void *(*allocate)(size_t), const char *name, int collections) {
+  crowd_make(&crowd, allocate, 48, keep);
+  bool good = true;
+  for (int i = 0; i < crowd_size; i++) good = good && GC_pin(keep[i]) == 0;
+  for (int i = 0; i < crowd_size; i += 2) good = good && GC_pin(keep[i]) == 0;
+  OK(good, "%s: objects are pinned", name);
+  memset(keep, 0, sizeof keep);
+  wipe();
+  for (int i = 0; i < collections; i++) GC_gcollect();
+  crowd_collect(0);
+  crowd_collect(1);
+  OK(crowd_kept(&crowd), "%s: they live though nothing reaches them", name);
+  for (int i = 0; i < crowd_size; i++) good = good && GC_unpin((void *)~crowd.hidden[i]) == 0;
+  wipe();
+  for (int i = 0; i < collections; i++) GC_gcollect();
+  int left = 0;
+  for (int i = 0; i < crowd_size; i++) left += is_object((void *)~crowd.hidden[i]);
+  OK(good && left >= crowd_size / 2 && left <= crowd_size * 3 / 4, "%s: until they were unpinned as often: %d", name, left);
+  for (int i = 0; i < crowd_size; i += 2) good = good && GC_unpin((void *)~crowd.hidden[i]) == 0;
+  wipe();
+  for (int i = 0; i < collections; i++) GC_gcollect();
+  OK(good && crowd_lost(&crowd), "%s: and no longer", name);
+}
+
+static void test_pinned(void) {
+  void **volatile p = GC_malloc(32);
+  *p = GC_malloc(16);
+  volatile uintptr_t hidden = ~(uintptr_t)*p;
+  GC_pin(p);
+  volatile uintptr_t hidden_p = ~(uintptr_t)p;
+  p = NULL;
+  wipe();
+  GC_gcollect();
+  GC_gcollect();
+  OK(is_object((void *)~hidden), "what a pinned object points to lives");
+  p = (void *)~hidden_p;
+  OK(GC_unref(p) == 0 && is_object(p), "its last reference may be given back, and it stays");
+  OK(GC_unpin(p) == 0 && !is_object(p), "until it is unpinned");
+  p = GC_malloc(32);
+  GC_pin(p);
+  GC_free(p);
+  OK(is_object(p), "it may be freed, and stays");
+  GC_unpin(p);
+  OK(!is_object(p), "until then");
+  p = GC_malloc(100000);
+  GC_pin(p);
+  errno = 0;
+  OK(!GC_realloc(p, 50000000) && errno == EBUSY && is_object(p), "it does not move");
+  GC_unpin(p);
+  p = GC_realloc(p, 50000000);
+  OK(p, "until then");
+  GC_free(p);
+}
+
+static void test_fork(void) {
+  static void *pinned;
+  pinned = GC_malloc(64);
+  GC_pin(pinned);
+  volatile uintptr_t hidden = ~(uintptr_t)pinned;
+  pinned = NULL;
+  wipe();
+  pid_t pid = fork();
+  if (pid == 0) {
+    GC_gcollect();
+    GC_gcollect();
+    _exit(is_object((void *)~hidden) && GC_unpin((void *)~hidden) == 0 ? 0 : 1);
+  }
+  int status;
+  waitpid(pid, &status, 0);
+  OK(status == 0, "a child has the pins of its parent");
+  GC_gcollect();
+  OK(is_object((void *)~hidden) && GC_unpin((void *)~hidden) == 0, "and each its own from then on");
+}
+
+/* --- errors: reported, and nothing is changed --- */
+
+/* Runs it in a child with its stderr in a pipe. Whether it said what it should. */
+static bool says(void (*wrong)(void), const char *what) {
+  int ends[2];
+  char text[4096] = "";
+  size_t length = 0;
+  fflush(NULL);
+  if (pipe(ends)) return false;
+  pid_t pid = fork();
+  if (pid == 0) {
+    dup2(ends[1], 2);
+    wrong();
+    _exit(0);
+  }
+  close(ends[1]);
+  for (ssize_t got; length < sizeof text - 1 && (got = read(ends[0], text + length, sizeof text - 1 - length)) > 0;) length += (size_t)got;
+  close(ends[0]);
+  waitpid(pid, NULL, 0);
+  if (strstr(text, what)) return true;
+  tap_note("it said: %s", text);
+  return false;
+}
+
+static void *wrong_place(void) { return (char *)GC_malloc(64) + 8; }
+static void wrong_ref(void) { GC_ref(wrong_place()); }
+static void wrong_ref_static(void) { GC_ref(keep); }
+static void wrong_unref(void) {
+  void *p = GC_malloc(64);
+  GC_unref(p);
+  GC_unref(p);
+}
+static void wrong_freed(void) {
+  void *p = GC_malloc(64);
+  GC_ref(p);
+  GC_free(p);
+  GC_ref(p);
+}
+static void wrong_most(void) {
+  void *p = GC_malloc(64);
+  for (uint32_t i = 0; i <= 134217728; i++) GC_ref(p);
+}
+static void wrong_unpin(void) {
+  void *p = GC_malloc(64);
+  GC_pin(p);
+  GC_unpin(p);
+  GC_unpin(p);
+}
+static void wrong_free_pinned(void) {
+  void *p = GC_malloc(64);
+  GC_pin(p);
+  GC_free(p);
+  GC_free(p);
+}
+static void wrong_pin(void) { GC_pin(keep); }
+
+static void test_errors(void) {
+  OK(says(wrong_ref, "GC_ref(): invalid pointer"), "a reference to the middle of an object is reported");
+  OK(says(wrong_ref_static, "which was never allocated"), "and to what is no object");
+  OK(says(wrong_unref, "GC_unref(): "), "one given back too often is");
+  OK(says(wrong_freed, "GC_ref(): use after free"), "a reference to what was freed is");
+  OK(says(wrong_most, "as many references as can be counted"), "and one too many");
+  OK(says(wrong_unpin, "GC_unpin(): ") && says(wrong_pin, "GC_pin(): "), "so are pins that are none");
+  OK(says(wrong_free_pinned, "was freed before, and is pinned"), "and a pinned object that is freed twice");
+  OK(GC_unref(NULL) == 0 && GC_refcount(NULL) == 0 && GC_refcount(keep) == 0, "NULL is no error, nor asking for a count");
+}
+
+int main(int argc, char **argv) {
+  bool owned = argc > 1 && strcmp(argv[1], "owned") == 0;
+  GC_init();
+  test_counts(GC_malloc, "GC_malloc", 40);
+  test_counts(GC_malloc, "GC_malloc", 300000);
+  test_counts(GC_malloc_atomic, "GC_malloc_atomic", 100);
+  test_counts(GC_malloc_uncollectable, "GC_malloc_uncollectable", 24);
+  if (owned) test_counts(malloc, "malloc", 72);
+  test_places();
+  test_cycle();
+  test_reachable();
+  test_threads();
+  test_last();
+  test_pins(GC_malloc, "GC_malloc", 1);
+  if (owned) test_pins(malloc, "malloc", 4);
+  test_pinned();
+  test_fork();
+  test_errors();
+  return tap_end();
+}

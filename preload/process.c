@@ -7,9 +7,7 @@
 #include "real.h"
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -64,25 +62,6 @@ PUBLIC int dlclose(void *handle) {
   int result = REAL(dlclose)(handle);
   hook_after_dlclose();
   return result;
-}
-
-/* A block that was made read-only must be writable when it is handed out again. */
-PUBLIC int mprotect(void *address, size_t size, int protection) {
-  int barred = hook_before_mprotect(address, size, protection);
-  int result = (int)syscall(SYS_mprotect, address, size, protection);
-  hook_after_mprotect(barred);
-  return result;
-}
-
-/* Both are refused to a process with a second thread, as one of ours would be. */
-PUBLIC int unshare(int flags) {
-  hook_before_alone();
-  return (int)syscall(SYS_unshare, flags);
-}
-
-PUBLIC int setns(int fd, int type) {
-  hook_before_alone();
-  return (int)syscall(SYS_setns, fd, type);
 }
 
 /* Limits. One of a vfork child or of another process is none of ours. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * syscall(2): the calls of waits.c and pins.c, made by number. libaio and others make theirs so.
+ * syscall(2): the calls of waits.c, pins.c, filters.c and spaces.c, made by number. libaio and others make theirs so.
  *
  * All other numbers go on to the C library's function by a jump, three instructions after a look into a table, with every register
  * and the caller's return address as they came. Before our constructor has found it (the core's locks use it too, on malloc's path)
@@ -11,6 +11,7 @@
 #include "filters.h"
 #include "pins.h"
 #include "real.h"
+#include "spaces.h"
 
 #include <linux/futex.h>
 #include <linux/io_uring.h>
@@ -31,6 +32,8 @@ const unsigned char syscall_is_special[syscall_numbers] = {
     [SYS_io_getevents] = 1, [SYS_io_uring_enter] = 1,
     [SYS_epoll_ctl] = 1, [SYS_timer_create] = 1, [SYS_timer_delete] = 1, [SYS_rt_sigqueueinfo] = 1,
     [SYS_rt_tgsigqueueinfo] = 1, [SYS_mq_notify] = 1, [SYS_io_submit] = 1, [SYS_prctl] = 1, [SYS_seccomp] = 1,
+    [SYS_mprotect] = 1, [SYS_pkey_mprotect] = 1, [SYS_mmap] = 1, [SYS_munmap] = 1, [SYS_mremap] = 1, [SYS_unshare] = 1,
+    [SYS_setns] = 1,
 };
 
 _Static_assert(real_index_syscall == 2, "the index below");
@@ -115,9 +118,18 @@ static long syscall_wait(long number, long a, long b, long c, long d, long e, lo
   }
 }
 
+static long syscall_space(long number, long a, long b, long c, long d, long e, long f) {
+  struct spaces_call spaces;
+  spaces_before(&spaces, number, (const long[]){a, b, c, d, e, f});
+  long result = syscall_real(number, a, b, c, d, e, f);
+  spaces_after(&spaces);
+  return result;
+}
+
 long syscall_special(long number, long a, long b, long c, long d, long e, long f) {
   const long arguments[] = {a, b, c, d, e, f};
   struct pins_call pins;
+  if (spaces_is_number(number)) return syscall_space(number, a, b, c, d, e, f);
   if (filters_is_number(number)) {
     filters_before(number, arguments);
     return syscall_real(number, a, b, c, d, e, f);

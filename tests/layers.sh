@@ -23,7 +23,7 @@ below src/site '(site|os|base)/'
 below src/gc '(gc|heap|os|base)/'
 below src/report '(report|os|base)/'
 below src/api '(api|gc|site|heap|report|os|base)/|gc\.h$|gc_ext\.h$'
-below preload 'api/hooks\.h$|(real|signals|handlers|waits|pins|filters)\.h$|base/|gc\.h$|gc_ext\.h$'
+below preload 'api/hooks\.h$|(real|signals|handlers|waits|pins|filters|spaces)\.h$|base/|gc\.h$|gc_ext\.h$'
 below tools 'command\.h$|(report|os|base)/|gc\.h$|gc_ext\.h$'
 below include 'gc\.h$'
 

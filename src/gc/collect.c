@@ -9,6 +9,7 @@
 #include "gc/collect.h"
 
 #include "gc/concurrent.h"
+#include "gc/holes.h"
 #include "gc/mark.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
@@ -34,6 +35,7 @@ struct collect {
   struct collection *facts;
   unsigned generation;
   size_t condemned; /* objects */
+  bool unread;      /* a page could not be read */
 };
 
 /* --- visiting blocks --- */
@@ -140,7 +142,10 @@ static void collect_mark_old(struct collect *collect) {
 
 /* --- a closer look, before anything is given up that the program owns --- */
 
-enum { collect_jump_bytes = 200 }; /* of a jmp_buf */
+enum {
+  collect_jump_bytes = 200, /* of a jmp_buf */
+  collect_page_most = 4096,
+};
 
 static bool collect_is_owned(const struct block *block) { return sweep_policies[block->kind] == SWEEP_SUSPECT; }
 
@@ -150,7 +155,8 @@ static void collect_count_condemned(struct collect *collect, struct block *block
 }
 
 static void collect_mangled_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
-  char *copy = arg;
+  struct collect *collect = arg;
+  _Alignas(uintptr_t) char copy[collect_page_most];
   for (uintptr_t next; lo < hi; lo = next) {
     next = bits_align_down(lo, os_page_size) + os_page_size;
     if (next > hi) next = hi;
@@ -158,21 +164,21 @@ static void collect_mangled_pages(uintptr_t lo, uintptr_t hi, bool present, void
       mark_mangled(lo, next);
       continue;
     }
-    size_t got = bits_align_down(os_maps_peek(lo, copy, next - lo), sizeof(uintptr_t));
-    mark_mangled((uintptr_t)copy, (uintptr_t)copy + got);
+    size_t got = holes_copy(lo, copy, next - lo);
+    if (got < next - lo) collect->unread = true;
+    mark_mangled((uintptr_t)copy, (uintptr_t)copy + bits_align_down(got, sizeof(uintptr_t)));
   }
 }
 
 /* setjmp mangles one of the registers that it saves, and coroutines keep their jmp_buf in malloc'ed memory. */
 static void collect_mark_mangled(struct collect *collect, struct block *block) {
-  _Alignas(uintptr_t) char copy[4096];
-  if (!kind_is_scanned(block->kind) || block_slot_bytes(block) < collect_jump_bytes || os_page_size > sizeof copy) return;
+  if (!kind_is_scanned(block->kind) || block_slot_bytes(block) < collect_jump_bytes || os_page_size > collect_page_most) return;
   for (uint32_t slot = 0; slot < block->nslots; slot++) {
     uintptr_t lo = block_slot_address(block, slot), hi = lo + block_slot_bytes(block);
     if (!sweep_is_reached(block->state[slot], collect->generation)) continue;
     struct os_mapping mapping = {.lo = lo, .hi = bits_align_up(hi, os_page_size), .read = true, .write = true};
-    if (block->slot_size) collect_mangled_pages(lo, hi, true, copy);
-    else os_maps_written(&mapping, collect_mangled_pages, copy);
+    if (block->slot_size) collect_mangled_pages(lo, hi, true, collect);
+    else os_maps_written(&mapping, collect_mangled_pages, collect);
   }
 }
 
@@ -251,6 +257,9 @@ static void collect_sweep_stopped(struct collect *collect) {
     collect_each_aged(collect, REGION_AGE_0 | REGION_AGE_1, collect_forget_ages);
     sweep_begin();
     atomic_store(&collect_unswept, true);
+    /* A pointer that was hidden may come back, and free() be called just when the slot is swept: what is held is told apart from
+     * what is free only if both cannot happen at once. */
+    while (sweep_poison && sweep_some(64)) continue;
   }
   remember_promoted(collect->generation);
 }
@@ -303,7 +312,7 @@ static int collect_end_marking(struct collect *collect, uint64_t *since) {
   struct collection *facts = collect->facts;
   mark_all();
   collect_look_closer(collect);
-  if (!mark_is_complete()) return EIO;
+  if (!mark_is_complete() || collect->unread) return EIO;
   collect_spare_suspects(collect);
   facts->markers = mark_count();
   facts->mark_ns += collect_lap(since);
@@ -536,35 +545,48 @@ static bool collect_own_idle(void) {
   return false;
 }
 
-/* Visits every block with the world stopped. */
-static int collect_visit_stopped(const struct collect_request *request, collect_visit *visit) {
+/* With the world stopped. */
+static int collect_visit_all(struct collect *collect, collect_visit *visit) {
+  collect_frozen_objects = collect_frozen_bytes = 0;
+  collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
+  collect_each(collect, visit);
+  remember_promoted(0); /* what was new is of age 1 now */
+  return 0;
+}
+
+static int collect_freeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  (void)threads;
+  (void)count;
+  return collect_visit_all(collect, collect_freeze_block);
+}
+
+static int collect_unfreeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  (void)threads;
+  (void)count;
+  return collect_visit_all(collect, collect_unfreeze_block);
+}
+
+static int collect_apart(const struct collect_request *request, collect_step *step) {
   struct collection facts = {0};
   struct collect collect = {.request = request, .facts = &facts, .generation = 2};
-  struct world_thread *threads;
   if (!collect_own_idle()) return EBUSY;
-  collect_wait_for_sweep();
-  uint64_t mask = world_acquire();
-  watch_lock();
-  heap_lock();
-  concurrent_restore();
-  int count = world_stop(&request->self, &threads), error = count < 0 ? -count : 0;
-  if (!error && collect_count_deaf(threads, (unsigned)count)) error = EAGAIN;
-  if (!error) {
-    collect_frozen_objects = collect_frozen_bytes = 0;
-    collect_each_aged(&collect, REGION_AGE_0, collect_colour_new);
-    collect_each(&collect, visit);
-    remember_promoted(0); /* what was new is of age 1 now */
+  int error = EBUSY;
+  if (collect_wait_for_sweep()) {
+    uint64_t mask = world_acquire();
+    watch_lock();
+    heap_lock();
+    concurrent_restore();
+    error = collect_in_stop(&collect, step);
+    heap_unlock();
+    watch_unlock();
+    world_release(mask);
   }
-  world_resume();
-  heap_unlock();
-  watch_unlock();
   atomic_store(&collect_owner, 0);
-  world_release(mask);
   return error;
 }
 
-int collect_freeze(const struct collect_request *request) { return collect_visit_stopped(request, collect_freeze_block); }
-int collect_unfreeze(const struct collect_request *request) { return collect_visit_stopped(request, collect_unfreeze_block); }
+int collect_freeze(const struct collect_request *request) { return collect_apart(request, collect_freeze_stopped); }
+int collect_unfreeze(const struct collect_request *request) { return collect_apart(request, collect_unfreeze_stopped); }
 
 void collect_frozen(size_t *objects, size_t *bytes) {
   *objects = collect_frozen_objects;

@@ -71,6 +71,7 @@ void holes_add(uintptr_t lo, uintptr_t hi) {
 
 struct holes_bounds {
   uintptr_t lo, hi;
+  uintptr_t known; /* up to here mappings have been told */
 };
 
 static void holes_add_within(const struct holes_bounds *bounds, uintptr_t lo, uintptr_t hi) {
@@ -80,22 +81,38 @@ static void holes_add_within(const struct holes_bounds *bounds, uintptr_t lo, ui
 }
 
 static bool holes_mapping(const struct os_mapping *mapping, void *arg) {
-  if (!mapping->read) holes_add_within(arg, mapping->lo, mapping->hi);
+  struct holes_bounds *bounds = arg;
+  if (mapping->lo > bounds->known) holes_add_within(bounds, bounds->known, mapping->lo);
+  if (!mapping->read || mapping->inode) holes_add_within(bounds, mapping->lo, mapping->hi);
+  bounds->known = mapping->hi;
   return true;
 }
 
 int holes_find(uintptr_t lo, uintptr_t hi) {
-  struct holes_bounds bounds = {lo, hi};
+  struct holes_bounds bounds = {lo, hi, lo};
   if (!holes.hole) holes.hole = os_memory_map(bits_align_up(holes_most * sizeof *holes.hole, os_page_size));
   if (!holes.hole) return ENOMEM;
   holes.count = 0;
   if (lo >= hi) return 0;
   int error = os_maps_each_within(lo, hi, holes_mapping, &bounds);
+  if (bounds.known < hi) holes_add_within(&bounds, bounds.known, hi);
   for (unsigned i = 0; !error && i < holes_expected_most && atomic_load(&holes_expected_count); i++) {
     uintptr_t low = atomic_load(&holes_expected[i].lo);
     if (low) holes_add_within(&bounds, low, atomic_load(&holes_expected[i].hi));
   }
   return error;
+}
+
+size_t holes_copy(uintptr_t lo, char *buffer, size_t size) {
+  for (size_t done = 0;;) {
+    done += os_maps_peek(lo + done, buffer + done, size - done);
+    if (done == size || os_memory_is_mapped(bits_align_down(lo + done, os_page_size))) return done;
+    size_t next = bits_align_down(lo + done, os_page_size) + os_page_size - lo;
+    if (next > size) next = size;
+    memset(buffer + done, 0, next - done);
+    done = next;
+    if (done == size) return done;
+  }
 }
 
 unsigned holes_expect(uintptr_t lo, uintptr_t hi) {

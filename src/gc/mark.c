@@ -79,6 +79,7 @@ static bool mark_is_painted(const struct marker *m, uint64_t object) {
   if ((object & UNITS_LENGTH) == MARK_SEGMENT) return true;
   uintptr_t offset = units_address(object) - m->base;
   const struct unit *unit = &m->units[offset >> block_unit_shift];
+  if (!unit->state) return false; /* it has grown since the table was pinned */
   uint8_t state = unit->state[(offset % block_unit + unit->skip) * unit->inverse >> 32];
   return (state & m->colour.mask) == (m->colour.want ^ m->colour.paint);
 }
@@ -131,11 +132,35 @@ static void mark_bytes(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi
   }
 }
 
+static bool mark_grow_later(struct marker *m) {
+  size_t bytes = m->later_mapped ? m->later_mapped * 2 : mark_first_later;
+  struct mark_later *more = os_memory_map(bytes);
+  if (!more) return false;
+  if (m->later_mapped) memcpy(more, m->later, m->later_mapped);
+  if (m->later_mapped) os_memory_unmap(m->later, m->later_mapped);
+  m->later = more;
+  m->later_mapped = bytes;
+  return true;
+}
+
+/* Beside the program nothing is opened: it may count on the number of the next descriptor, and close any. What can only be read by
+ * one waits for the second stop. */
+static void mark_put_off(struct marker *m, uintptr_t lo, uintptr_t hi) {
+  struct mark_later *last = m->later_count ? &m->later[m->later_count - 1] : NULL;
+  if (last && last->hi == lo) last->hi = hi;
+  else if (m->later_count < m->later_mapped / sizeof *m->later || mark_grow_later(m)) m->later[m->later_count++] = (struct mark_later){lo, hi};
+  else m->failed = true;
+}
+
 static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi) {
+  if (m->running) {
+    mark_put_off(m, lo, hi);
+    return;
+  }
   for (uintptr_t next; lo < hi; lo = next) {
     next = bits_align_down(lo, mark_chunk) + mark_chunk;
     if (next > hi) next = hi;
-    size_t got = os_maps_peek(lo, m->buffer, next - lo);
+    size_t got = holes_copy(lo, m->buffer, next - lo);
     if (got < next - lo) m->failed = true;
     if (m->unaligned && got >= sizeof(uintptr_t))
       mark_bytes(m, (uintptr_t)m->buffer, got, (uintptr_t)m->buffer + got);
@@ -168,7 +193,7 @@ static void mark_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
 static void mark_large(uintptr_t lo, size_t size, os_maps_range *each, struct marker *m) {
   uintptr_t top = bits_align_down(lo + size, os_page_size); /* a large object ends at a page */
   struct os_mapping mapping = {.lo = bits_align_down(lo, os_page_size), .hi = top, .read = true, .write = true};
-  os_maps_written(&mapping, each, m);
+  (m->running ? os_maps_touched : os_maps_written)(&mapping, each, m);
 }
 
 static __attribute__((noinline)) void mark_look_slow(struct marker *m, uint64_t object) {
@@ -432,7 +457,7 @@ static __attribute__((noinline)) uint8_t mark_young_oddly(struct marker *m, uint
     uintptr_t from = lo;
     if (holes_meet(lo, next)) {
       from = (uintptr_t)m->buffer;
-      if (os_maps_peek(lo, m->buffer, next - lo) < next - lo) m->failed = true;
+      if (holes_copy(lo, m->buffer, next - lo) < next - lo) m->failed = true;
     }
     met |= mark_young_words(m, (const uintptr_t *)from, (next - lo) / sizeof(uintptr_t), ages);
   }
@@ -507,6 +532,7 @@ static void mark_prepare(struct marker *m, const struct mark_options *options) {
   m->odd = m->unaligned || holes_any();
   m->running = options->running;
   m->failed = m->overflow = false;
+  m->later_count = 0;
   m->scouts_tried = true;
   m->lone_eager = options->scouts_after != 0;
   m->lone_most = options->scouts_after ? options->scouts_after : mark_lone_most;
@@ -550,12 +576,20 @@ static void mark_gather(struct marker *m, struct marker *from) {
   from->top = from->bottom = from->stack;
 }
 
+static void mark_take_later(struct marker *m) {
+  for (size_t i = 0; i < m->later_count; i++) mark_push_range(mark.markers, m->later[i].lo, m->later[i].hi - m->later[i].lo);
+  if (m->later_mapped) os_memory_unmap(m->later, m->later_mapped);
+  m->later = NULL;
+  m->later_count = m->later_mapped = 0;
+}
+
 int mark_renew(void) {
   int error = units_begin();
   if (!error) error = mark_find_holes();
   for (unsigned i = 0; i < mark.count; i++) {
     struct marker *m = &mark.markers[i];
     if (i > 0) mark_gather(mark.markers, m);
+    mark_take_later(m);
     m->limit = atomic_load(&region.used) << block_unit_shift;
     m->units = units_table();
     m->odd = m->unaligned || holes_any();
@@ -566,7 +600,7 @@ int mark_renew(void) {
 void mark_add_hole(uintptr_t lo, uintptr_t hi) {
   const struct marker *m = mark.markers;
   if (lo < m->base) lo = m->base;
-  if (hi > m->base + m->limit) hi = m->base + m->limit;
+  if (hi > m->base + region.span) hi = m->base + region.span; /* an object may have grown beyond the limit since */
   if (lo >= hi) return;
   holes_add(lo, hi);
   for (unsigned i = 0; i < mark.count; i++) mark.markers[i].odd = true;

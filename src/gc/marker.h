@@ -20,6 +20,7 @@ enum {
   mark_paged = 1 << 18, /* a larger object may have pages that were never touched */
   mark_first_stack = 1 << 20,
   mark_most = 32,        /* markers */
+  mark_first_later = 1 << 16,
   mark_attend_every = 32, /* objects */
   mark_lone_most = 4096, /* objects in a row that came alone, */
   mark_lone_ns = 100,    /* each after more than this time, */
@@ -34,6 +35,10 @@ enum { MARK_SCOUTED = STATE_LOST, MARK_START = STATE_ENTRY };
 struct mark_state { /* a candidate, its state byte under way */
   uint8_t *state;
   uint64_t object;
+};
+
+struct mark_later {
+  uintptr_t lo, hi;
 };
 
 struct marker {
@@ -55,6 +60,9 @@ struct marker {
   uint32_t state_head, state_tail, object_head, object_tail; /* tail - head entries are under way */
   struct mark_state states[mark_state_ring];
   uint64_t objects[mark_object_ring];
+
+  struct mark_later *later; /* parts of objects that cannot be read in place, while the program runs */
+  size_t later_count, later_mapped; /* parts; bytes */
 
   struct scouts *scouts; /* NULL: none are out */
   bool scouts_tried;

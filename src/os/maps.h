@@ -52,6 +52,10 @@ void os_maps_close(struct os_maps *maps); /* the descriptors: the program must n
 typedef void os_maps_range(uintptr_t lo, uintptr_t hi, bool present, void *arg);
 void os_maps_written(const struct os_mapping *mapping, os_maps_range *each, void *arg);
 
+/* The same of private anonymous memory without opening a descriptor, which a program that runs meanwhile could see; all of it where
+ * the system swaps. Only what is present is told. */
+void os_maps_touched(const struct os_mapping *mapping, os_maps_range *each, void *arg);
+
 /* The same for all private mappings in [lo, hi), bounds of pages, as os_maps_read has found them. What is told may
  * cover neighbouring mappings at once, and a shared one's pages where they are no file's. 0, or an errno value when
  * it cannot be known: then some may not have been told. */

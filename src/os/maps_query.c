@@ -28,7 +28,7 @@ static int maps_ask(int fd, uintptr_t lo, uintptr_t hi, bool (*each)(const struc
     if (result < 0) return (int)-result;
     struct os_mapping mapping = {.lo = query.start, .hi = query.end, .name = "", .offset = query.offset,
                                  .read = query.rights & MAPS_READABLE, .write = query.rights & MAPS_WRITABLE,
-                                 .execute = query.rights & MAPS_EXECUTABLE, .shared = query.rights & MAPS_SHARED};
+                                 .execute = query.rights & MAPS_EXECUTABLE, .shared = query.rights & MAPS_SHARED, .inode = query.inode};
     if (!each(&mapping, arg)) return 0;
     lo = query.end;
   }

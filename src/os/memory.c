@@ -97,17 +97,18 @@ bool os_memory_own_find(uintptr_t address, uintptr_t *lo, uintptr_t *hi) {
   return os_memory_own_next(address, lo, hi) && *lo <= address;
 }
 
+/* The calls are made without the C library's names: in a preloaded process those are ours, and look after the program's. */
+static int memory_error(long result) { return result < 0 && result >= -4095 ? (int)-result : 0; }
+
 /* 0 and the address, or an errno value. */
 static int memory_mmap_at(void *at, size_t size, int prot, int flags, void **out) {
-  int saved = errno;
-  void *p = mmap(at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-  int error = p == MAP_FAILED ? errno : 0;
+  long p = os_call(SYS_mmap, at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  int error = memory_error(p);
   if (!error && !memory_own_enter((uintptr_t)p, size)) {
-    munmap(p, size);
+    os_call(SYS_munmap, p, size);
     error = ENOMEM;
   }
-  errno = saved;
-  *out = error ? NULL : p;
+  *out = error ? NULL : (void *)p;
   return error;
 }
 
@@ -130,65 +131,46 @@ int os_memory_reserve_at(void *address, size_t size) {
 void *os_memory_reserve_readable(size_t size) { return memory_mmap(NULL, size, PROT_READ, MAP_NORESERVE); }
 
 int os_memory_commit(void *address, size_t size) {
-  int saved = errno;
-  int error = mprotect(address, size, PROT_READ | PROT_WRITE) == 0 ? 0 : errno;
-  errno = saved;
-  return error;
+  return memory_error(os_call(SYS_mprotect, address, size, PROT_READ | PROT_WRITE));
 }
 
 int os_memory_purge(void *address, size_t size) {
-  int saved = errno;
-  int error = madvise(address, size, MADV_DONTNEED) == 0 ? 0 : errno;
-  errno = saved;
-  return error;
+  return memory_error(os_call(SYS_madvise, address, size, MADV_DONTNEED));
 }
 
-void os_memory_huge(void *address, size_t size) {
-  int saved = errno;
-  madvise(address, size, MADV_HUGEPAGE);
-  errno = saved;
-}
+void os_memory_huge(void *address, size_t size) { os_call(SYS_madvise, address, size, MADV_HUGEPAGE); }
 
 void os_memory_populate(void *address, size_t size) {
   static _Atomic bool refused;
-  int saved = errno;
   if (atomic_load_explicit(&refused, memory_order_relaxed)) return;
-  if (madvise(address, size, MADV_POPULATE_WRITE) != 0 && errno == EINVAL) atomic_store(&refused, true);
-  errno = saved;
+  if (os_call(SYS_madvise, address, size, MADV_POPULATE_WRITE) == -EINVAL) atomic_store(&refused, true);
 }
 
 /* In two steps, since MREMAP_FIXED unmaps the target before it finds that the source lies in several mappings (huge pages
  * begin inside it, it was moved before, the process forked): EFAULT up to Linux 6.16, and then nothing is at the target. The
  * first step fails without harm; what it made is one mapping, so that the second has no such reason. */
 int os_memory_move(void *from, void *to, size_t size) {
-  int saved = errno, error = 0;
-  void *between = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-  if (between == MAP_FAILED) {
-    error = errno;
-  } else if (mremap(between, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
-    memcpy(to, between, size); /* too many mappings: this is found before the target is touched */
-    munmap(between, size);
+  long between = os_call(SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+  if (memory_error(between)) return memory_error(between);
+  if (memory_error(os_call(SYS_mremap, between, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to))) {
+    memcpy(to, (void *)between, size); /* too many mappings: this is found before the target is touched */
+    os_call(SYS_munmap, between, size);
   }
-  errno = saved;
-  return error;
+  return 0;
 }
 
 void *os_memory_map(size_t size) { return memory_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_NORESERVE); }
 
 void os_memory_trim(void *address, size_t size, size_t keep) {
-  int saved = errno;
   unsigned used = atomic_load(&memory_own_used);
   for (unsigned i = 0; i < used; i++)
     if (atomic_load(&memory_own[i].lo) == (uintptr_t)address) atomic_store(&memory_own[i].hi, (uintptr_t)address + keep);
-  munmap((char *)address + keep, size - keep);
-  errno = saved;
+  os_call(SYS_munmap, (char *)address + keep, size - keep);
 }
 
 void os_memory_unmap(void *address, size_t size) {
-  int saved = errno;
   memory_own_leave((uintptr_t)address);
-  munmap(address, size);
-  errno = saved;
+  os_call(SYS_munmap, address, size);
 }
 
 /* The arena: a bump pointer through chunks. */

@@ -143,6 +143,21 @@ void os_maps_shared(const struct os_mapping *mapping, os_maps_range *each, void 
   pages_flush(&merge);
 }
 
+/* Of private memory mincore knows what was touched, but not what is swapped out: that is looked at afterwards. */
+void os_maps_touched(const struct os_mapping *mapping, os_maps_range *each, void *arg) {
+  struct pages_merge merge = {.each = each, .arg = arg};
+  unsigned char core[1024];
+  for (uintptr_t at = mapping->lo, end; at < mapping->hi; at = end) {
+    size_t pages = (mapping->hi - at) / os_page_size;
+    if (pages > sizeof core) pages = sizeof core;
+    end = at + pages * os_page_size;
+    bool all = os_call(SYS_mincore, at, pages * os_page_size, core) != 0 || (memchr(core, 0, pages) && os_memory_is_swapping());
+    for (size_t i = 0; i < pages; i++, at += os_page_size)
+      if (all || core[i] & 1) pages_add(&merge, at, at + os_page_size, true);
+  }
+  pages_flush(&merge);
+}
+
 /* A page that is only in swap is missed; reading all would allocate every hole of a large segment. */
 enum { pages_shared_whole = 1 << 20 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What a program may do while markers run beside it: meanwhile alone|protect|resize|fork. It keeps a graph that takes a while to
+ * What a program may do while markers run beside it: meanwhile alone|protect|number|replace|descriptors|resize|fork. It keeps a graph that takes a while to
  * mark, loses memory all the time, and says on its standard output whether all went as it does without us. */
+#include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,7 +63,67 @@ static int bad;
 static void alone(void) {
   for (int i = 0; i < times; i++) {
     lose();
-    bad += unshare(CLONE_THREAD | CLONE_SIGHAND) != 0;
+    int flags = CLONE_THREAD | CLONE_SIGHAND;
+    bad += (i % 2 ? unshare(flags) : (int)syscall(SYS_unshare, flags)) != 0;
+  }
+}
+
+enum { pieces = 64, piece_pages = 16 };
+static char *piece[pieces];
+
+static char *some_page(void) {
+  for (int i = 0; i < pieces && !piece[i]; i++) memset(piece[i] = aligned_alloc(page, piece_pages * page), i, piece_pages * page);
+  return piece[next() % pieces] + next() % piece_pages * page;
+}
+
+/* Unreadable for a while, by calls that are not mprotect. */
+static void number(void) {
+  for (int i = 0; i < times; i++) {
+    char *at = some_page();
+    lose();
+    if (i % 2) bad += syscall(SYS_mprotect, at, (size_t)page, PROT_NONE) != 0;
+    else bad += pkey_mprotect(at, page, PROT_NONE, -1) != 0;
+    lose();
+    bad += syscall(SYS_mprotect, at, (size_t)page, PROT_READ | PROT_WRITE) != 0;
+  }
+}
+
+/* Something else is there, or nothing, for a while. */
+static void replace(void) {
+  enum { anonymous = MAP_PRIVATE | MAP_ANONYMOUS };
+  char *away = mmap(NULL, page, PROT_NONE, anonymous, -1, 0);
+  for (int i = 0; i < times; i++) {
+    char *at = some_page();
+    lose();
+    if (i % 3 == 0) bad += mmap(at, page, PROT_NONE, anonymous | MAP_FIXED, -1, 0) != at;
+    else if (i % 3 == 1) bad += munmap(at, page) != 0;
+    else bad += mremap(at, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, away) != away;
+    lose();
+    if (i % 3 == 2) bad += mremap(away, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, at) != at;
+    else bad += mmap(at, page, PROT_READ | PROT_WRITE, anonymous | MAP_FIXED, -1, 0) != at;
+  }
+}
+
+/* The lowest free descriptor is the next one, and what lies above is nobody's but the program's. Large objects, mostly never touched, and
+ * one with a page that is not readable are what markers ask the kernel about. */
+static void descriptors(void) {
+  enum { large = 1 << 20, many = 200 };
+  char **last = NULL, **unreadable = aligned_alloc(page, 4 * page);
+  for (int i = 0; i < many; i++) {
+    char **object = malloc(large);
+    object[1000] = (char *)last;
+    last = object;
+  }
+  unreadable[0] = (char *)last;
+  mprotect((char *)unreadable + page, page, PROT_NONE);
+  root->value[4] = (uint64_t)unreadable;
+  for (int i = 0; i < 100 * times; i++) {
+    if (i % 100 == 0) lose();
+    close(0);
+    int fd = open("/dev/null", O_RDONLY);
+    bad += fd != 0;
+    if (fd > 0) close(fd);
+    if (fd != 0) dup2(2, 0);
   }
 }
 
@@ -126,6 +188,9 @@ int main(int argc, char **argv) {
   grow(nodes);
   if (strcmp(what, "alone") == 0) alone();
   else if (strcmp(what, "protect") == 0) protect();
+  else if (strcmp(what, "number") == 0) number();
+  else if (strcmp(what, "replace") == 0) replace();
+  else if (strcmp(what, "descriptors") == 0) descriptors();
   else if (strcmp(what, "resize") == 0) resize();
   else if (strcmp(what, "fork") == 0) forks();
   else return 2;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { pages = 20000, page = 4096 };
 
@@ -70,6 +71,25 @@ static void test_find(void) {
   holes_expected_over(number);
   holes_find(lo + 30 * page, lo + 90 * page);
   OK(!holes_any(), "and no longer when that is over");
+  munmap(p + 40 * page, page);
+  munmap(p + 98 * page, 2 * page);
+  holes_find(lo + 30 * page, lo + 100 * page);
+  OK(holes_meet(lo + 40 * page, lo + 41 * page) && !holes_meet(lo + 41 * page, lo + 98 * page), "where nothing is mapped is one");
+  OK(holes_meet(lo + 98 * page, lo + 100 * page), "also behind the last mapping");
+  static char copy[3 * page];
+  p[39 * page] = p[41 * page] = 7;
+  memset(copy, 1, sizeof copy);
+  OK(holes_copy(lo + 39 * page, copy, sizeof copy) == sizeof copy && copy[0] == 7 && copy[2 * page] == 7, "it is stepped over");
+  OK(copy[page] == 0 && copy[2 * page - 1] == 0, "and holds nothing");
+  mprotect(p + 50 * page, page, PROT_NONE);
+  OK(holes_copy(lo + 50 * page, copy, 2 * page) == 2 * page, "what nobody may read is copied");
+  int fd = memfd_create("short", 0);
+  OK(mmap(p + 60 * page, 2 * page, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == p + 60 * page && ftruncate(fd, page) == 0,
+     "a file is mapped, beyond its end");
+  holes_find(lo + 55 * page, lo + 70 * page);
+  OK(holes_meet(lo + 60 * page, lo + 62 * page) && !holes_meet(lo + 62 * page, lo + 70 * page), "a file's pages are one");
+  OK(holes_copy(lo + 60 * page, copy, 2 * page) == page, "and what cannot be read is told");
+  close(fd);
   munmap(p, 100 * page);
 }
 

@@ -443,6 +443,26 @@ static bool collect_own(void) {
 
 static struct collection collect_begun; /* a concurrent one, between its stops */
 
+/* Nothing is collected without the watch lock. */
+struct collect_locks {
+  uint64_t mask;
+  bool watch;
+};
+
+static struct collect_locks collect_lock(void) {
+  struct collect_locks locks = {.mask = world_acquire()};
+  locks.watch = watch_try_lock();
+  heap_lock();
+  return locks;
+}
+
+static void collect_unlock(struct collect_locks locks) {
+  heap_unlock();
+  if (locks.watch) watch_unlock();
+  atomic_store(&collect_owner, 0);
+  world_release(locks.mask);
+}
+
 bool collect(const struct collect_request *request, struct collection *facts) {
   struct collect collect = {.request = request, .facts = facts, .generation = request->generation};
   if (!collect_own()) return false;
@@ -459,18 +479,13 @@ bool collect(const struct collect_request *request, struct collection *facts) {
     atomic_store(&collect_owner, 0);
     return true;
   }
-  uint64_t mask = world_acquire();
-  watch_lock();
-  heap_lock();
+  struct collect_locks locks = collect_lock();
   concurrent_restore();
   facts->heap_before = collect_heap_bytes();
-  facts->error = collect_in_stop(&collect, collect_stopped);
+  facts->error = locks.watch ? collect_in_stop(&collect, collect_stopped) : EAGAIN;
   collect_sum(facts);
   if (facts->concurrent) collect_begun = *facts;
-  heap_unlock();
-  watch_unlock();
-  atomic_store(&collect_owner, 0);
-  world_release(mask);
+  collect_unlock(locks);
   return true;
 }
 
@@ -487,20 +502,15 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
     return false;
   }
   concurrent_wait(0);
-  uint64_t mask = world_acquire();
-  watch_lock();
-  heap_lock();
+  struct collect_locks locks = collect_lock();
   *facts = collect_begun;
   facts->first_pause_ns = facts->pause_ns;
   facts->mark_ns = os_clock() - facts->began;
-  facts->error = collect_in_stop(&collect, collect_stopped_again);
+  facts->error = locks.watch ? collect_in_stop(&collect, collect_stopped_again) : EAGAIN;
   if (facts->error && concurrent_progress() != CONCURRENT_IDLE) concurrent_forget(); /* not even stopped */
   if (facts->error) remember_forget_concurrent();
   collect_sum(facts);
-  heap_unlock();
-  watch_unlock();
-  atomic_store(&collect_owner, 0);
-  world_release(mask);
+  collect_unlock(locks);
   return true;
 }
 
@@ -570,18 +580,14 @@ static int collect_apart(const struct collect_request *request, collect_step *st
   struct collection facts = {0};
   struct collect collect = {.request = request, .facts = &facts, .generation = 2};
   if (!collect_own_idle()) return EBUSY;
-  int error = EBUSY;
-  if (collect_wait_for_sweep()) {
-    uint64_t mask = world_acquire();
-    watch_lock();
-    heap_lock();
-    concurrent_restore();
-    error = collect_in_stop(&collect, step);
-    heap_unlock();
-    watch_unlock();
-    world_release(mask);
+  if (!collect_wait_for_sweep()) {
+    atomic_store(&collect_owner, 0);
+    return EBUSY;
   }
-  atomic_store(&collect_owner, 0);
+  struct collect_locks locks = collect_lock();
+  concurrent_restore();
+  int error = locks.watch ? collect_in_stop(&collect, step) : EAGAIN;
+  collect_unlock(locks);
   return error;
 }
 

@@ -21,6 +21,8 @@ static struct {
   size_t count[watch_kinds];
 } watches;
 
+/* --- the lock --- */
+
 static THREAD_LOCAL bool watch_mine;
 
 void watch_lock(void) {
@@ -36,15 +38,23 @@ void watch_unlock(void) {
 static THREAD_LOCAL bool watch_forks;
 static bool watch_torn;
 
-/* A signal handler may fork that interrupted this thread anywhere, perhaps with the heap lock, for which another one waits that has
- * this one: so not for ever. */
-void watch_before_fork(void) {
-  enum { tries = 2000, pause_ns = 100 * 1000 };
-  watch_forks = false;
-  for (int i = 0; i < tries && !watch_mine && !watch_forks; i++) {
-    watch_forks = lock_try(&watch_mutex);
-    if (!watch_forks) os_thread_sleep(pause_ns);
+enum { watch_tries = 2000, watch_pause_ns = 100 * 1000 };
+
+bool watch_try_lock(void) {
+  for (int i = 0; i < watch_tries && !watch_mine; i++) {
+    watch_mine = lock_try(&watch_mutex);
+    if (watch_mine) return true;
+    os_thread_sleep(watch_pause_ns);
   }
+  return false;
+}
+
+/* A signal handler may fork that interrupted this thread anywhere, perhaps with the heap lock, for which another one waits that has
+ * this one: so not for ever. And fork waits for locks of the C library with ours held: a program in which nobody waits for anything
+ * has nothing to protect. */
+void watch_before_fork(void) {
+  watch_forks = watches.bucket && watch_try_lock();
+  watch_mine = watch_mine && !watch_forks;
 }
 
 void watch_after_fork(void) {
@@ -53,11 +63,10 @@ void watch_after_fork(void) {
 }
 
 void watch_fork_child(void) {
-  bool whole = watch_forks || watch_mine || !lock_is_held(&watch_mutex);
+  bool whole = watch_forks || watch_mine || !watches.bucket || !lock_is_held(&watch_mutex);
   watch_after_fork();
-  if (whole) return;
-  lock_reset(&watch_mutex);
-  watch_torn = true;
+  if (!watch_mine && lock_is_held(&watch_mutex)) lock_reset(&watch_mutex);
+  if (!whole) watch_torn = true;
 }
 
 bool watch_is_torn(void) { return watch_torn; }

@@ -31,6 +31,9 @@ struct watch {
 
 void watch_lock(void);
 void watch_unlock(void);
+/* The same, but false when it cannot be had for a while: who forks has it while it waits for locks of the C library, and one of these
+ * may be held around a malloc, and so around a collection. */
+bool watch_try_lock(void);
 
 /* The entry waits for the object from now on; it is in no list yet. False: no memory. The object is live, and the caller holds it. */
 bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object);

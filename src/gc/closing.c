@@ -33,6 +33,10 @@ enum {
   closing_level_hot = 3,     /* from here on a page is not closed before it is ready */
   closing_soon = 16,         /* scans: written again within so many, the level rises, later it falls */
   closing_soft_life = 16,    /* looks that closing a page saves, where closing one has the whole process fault */
+  closing_opened_least = 16, /* pages, by one call; */
+  closing_opened_calls = 64, /* in one collection, */
+  closing_opened_gap = 64,   /* units without closed pages in between */
+  closing_busy_most = 3,
   closing_added_again = 8,   /* mappings, in one scan: each reads /proc/self/maps */
 };
 
@@ -127,7 +131,7 @@ void closing_reopen(uintptr_t at, struct closing_page *page) {
 
 static unsigned closing_youngest(uintptr_t at, const struct closing_page *page) {
   if (closing.unseen) return 0;
-  if (page->youngest == look_none) return look_none;
+  if (page->youngest != closing_unknown) return page->youngest;
   return look_youngest(region_find(at), at, mark_is_unaligned() ? look_slack : 0);
 }
 
@@ -157,6 +161,50 @@ static void closing_range(uintptr_t lo, uintptr_t hi) {
       struct closing_page *page = closing_of(at, false);
       if (!page->closed) closing_shut(at, page);
     }
+  }
+}
+
+/* --- opening what will be written --- */
+
+struct closing_opening {
+  uintptr_t lo, hi;
+  size_t closed; /* pages in there */
+  unsigned calls;
+};
+
+static void closing_open_page(uintptr_t at, struct closing_page *page) {
+  if (!page->closed) return;
+  page->closed = false;
+  page->alone = 0;
+  --*closing_in(at);
+  closing.closed--;
+}
+
+static void closing_end_opening(struct closing_opening *opening) {
+  uintptr_t lo = opening->lo, hi = opening->hi;
+  bool pays = opening->closed >= closing_opened_least && opening->calls < closing_opened_calls;
+  opening->lo = opening->hi = opening->closed = 0;
+  if (!pays || track_release(lo, hi) != 0) return;
+  opening->calls++;
+  for (; lo < hi; lo += look_page) closing_open_page(lo, closing_of(lo, false));
+}
+
+static void closing_open_unit(struct closing_opening *opening, uintptr_t unit, bool soon, uint8_t closed) {
+  if (!soon || unit - opening->hi > (uintptr_t)closing_opened_gap * block_unit) closing_end_opening(opening);
+  if (!soon) return;
+  if (opening->lo == opening->hi) opening->lo = unit;
+  opening->hi = unit + block_unit;
+  opening->closed += closed;
+}
+
+void closing_open(bool (*soon)(uintptr_t unit)) {
+  struct closing_opening opening = {0};
+  for (size_t a = 0; a < closing_areas; a++) {
+    struct closing_area *area = closing.area[a];
+    uintptr_t base = region.base + (a << closing_area_shift);
+    for (size_t i = 0; area && i < closing_area_units; i++)
+      if (area->closed[i]) closing_open_unit(&opening, base + i * block_unit, soon(base + i * block_unit), area->closed[i]);
+    closing_end_opening(&opening);
   }
 }
 
@@ -220,14 +268,22 @@ static enum closing_fate closing_fate_unseen(const struct closing_page *page) {
   return page->level >= closing_level_hot || (page->level > 0 && page->alone == 0) ? CLOSING_HOT : CLOSING_READY;
 }
 
+/* What has changed each time that it was looked at, most likely has again: it is asked in one scan of four. */
+static bool closing_is_busy(uintptr_t at, const struct closing_page *page) {
+  return page->busy == closing_busy_most && (at / look_page + closing.scan) % (closing_busy_most + 1) != 0;
+}
+
 static enum closing_fate closing_fate(uintptr_t at, struct closing_page *page) {
   if (closing.unseen) return closing_fate_unseen(page);
+  if (closing_is_busy(at, page)) return CLOSING_HOT;
   uint16_t print = look_print(at) | 1;
   if (page->print != print) {
     page->print = print;
     page->alone = 0;
-  } else if (page->alone < UINT8_MAX) {
-    page->alone++;
+    page->busy += page->busy < closing_busy_most;
+  } else {
+    page->busy = 0;
+    page->alone += page->alone < UINT8_MAX;
   }
   if (page->alone >= 1u << page->level) return CLOSING_READY;
   return page->level < closing_level_hot ? CLOSING_BRIDGE : CLOSING_HOT;

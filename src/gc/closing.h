@@ -27,6 +27,7 @@ struct closing_page {
   uint16_t print; /* of its contents at the last look; 0: none */
   uint8_t alone;  /* open: looks that found it unchanged, on end; closed: the number of the scan that closed it */
   uint8_t closed : 1, level : 3; /* it is ready after 1 << level looks */
+  uint8_t busy : 2;     /* open: looks that found it changed, on end; no more than closing_busy_most */
   uint8_t youngest : 2; /* age; of an open page that was looked into in this scan look_none or closing_unknown */
 };
 
@@ -43,6 +44,9 @@ void closing_finish(void);
 
 /* A closed page was written. */
 void closing_reopen(uintptr_t at, struct closing_page *page);
+
+/* Opens the closed pages of those units that will be written soon, where many lie together: one call in place of a fault each. */
+void closing_open(bool (*soon)(uintptr_t unit));
 
 /* Nothing is closed, as is so for the tracker when it begins. */
 void closing_forget(void);

@@ -84,6 +84,14 @@ bool look_parts(const struct block *block, uintptr_t lo, uintptr_t hi, uintptr_t
   return run.any;
 }
 
+uint32_t look_count(const struct block *block, const struct look_wanted *wanted) {
+  uint32_t count = 0;
+  if (!block->slot_size) return look_large_state(block, wanted);
+  for (uint32_t at = 0; at < block->nslots; at += look_lanes)
+    count += bits_count(look_match(_mm_load_si128((const __m128i *)(block->state + at)), wanted));
+  return count;
+}
+
 /* --- words --- */
 
 static unsigned look_age(uintptr_t word) {

@@ -24,6 +24,9 @@ typedef void look_part(uintptr_t lo, uintptr_t hi, void *arg);
 bool look_parts(const struct block *block, uintptr_t lo, uintptr_t hi, uintptr_t slack, const struct look_wanted *wanted,
                 look_part *each, void *arg);
 
+/* How many slots of the block are wanted. */
+uint32_t look_count(const struct block *block, const struct look_wanted *wanted);
+
 /* 0 or 1 when a word in the live slots of a page leads to a live object of that age, else look_none. With slack, words may begin
  * at any byte. The page, and the slack, are readable. */
 unsigned look_youngest(const struct block *block, uintptr_t page, uintptr_t slack);

@@ -30,6 +30,7 @@
 #include "os/memory.h"
 #include "os/threads.h"
 
+#include <emmintrin.h>
 #include <errno.h>
 #include <string.h>
 
@@ -433,15 +434,17 @@ void mark_slot(struct block *block, uint32_t slot) {
 
 /* --- the linear scan --- */
 
-/* What the words lead to, of the ages asked for. */
+enum { mark_young_stride = 8, mark_young_room = 256 };
+
+/* What the words lead to: all their ages; marked are those asked for. */
 static uint8_t mark_young_words(struct marker *m, const volatile uintptr_t *word, size_t count, uint8_t ages) {
   uint8_t met = 0;
   for (size_t i = 0; i < count; i++) {
     uintptr_t offset = word[i] - m->base;
     if (offset >= m->limit) continue;
-    uint8_t here = atomic_load_explicit(&region.ages[offset >> block_unit_shift], memory_order_relaxed) & ages;
+    uint8_t here = atomic_load_explicit(&region.ages[offset >> block_unit_shift], memory_order_relaxed);
     met |= here;
-    if (here) mark_offset(m, offset, false, m->running);
+    if (here & ages) mark_offset(m, offset, false, m->running);
   }
   return met;
 }
@@ -450,7 +453,7 @@ static __attribute__((noinline)) uint8_t mark_young_oddly(struct marker *m, uint
   uint8_t met = 0;
   if (m->unaligned) { /* the filter is for words: all of it, then */
     mark_now(m, lo, hi);
-    return ages;
+    return REGION_AGE_0 | REGION_AGE_1;
   }
   for (uintptr_t next; lo < hi; lo = next) {
     next = hi - lo > mark_chunk ? lo + mark_chunk : hi;
@@ -464,29 +467,69 @@ static __attribute__((noinline)) uint8_t mark_young_oddly(struct marker *m, uint
   return met;
 }
 
-/* Without a branch that depends on a word: whatever leads out of the region is taken as leading behind its end, where
- * nothing is young. */
-uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
-  enum { stride = 8 };
-  struct marker *m = mark.markers;
-  const uint8_t *table = (const uint8_t *)region.ages;
-  const uintptr_t base = m->base;
-  const size_t units = m->limit >> block_unit_shift, behind = units < region.span >> block_unit_shift ? units : units - 1;
-  const volatile uintptr_t *word = (const uintptr_t *)lo, *end = (const uintptr_t *)hi;
+/* Words that lead to units with what is young, as offsets in the region. */
+struct mark_young_found {
+  const uint8_t *ages; /* by unit */
+  size_t units, behind; /* what leads out of the region is taken as leading behind its end, where nothing is young */
+  uint32_t count;
+  uintptr_t offset[mark_young_room];
+};
+
+static void mark_young_found(struct marker *m, struct mark_young_found *found) {
+  for (uint32_t i = 0; i < found->count; i++)
+    if (likely(found->offset[i] < m->limit)) mark_offset(m, found->offset[i], false, m->running);
+  found->count = 0;
+}
+
+/* Whether none of eight words leads anywhere near: by the upper halves of their offsets. */
+ALWAYS_INLINE bool mark_young_none(const uintptr_t *word, __m128i base, __m128i most) {
+  __m128i outside = _mm_set1_epi32(-1);
+  for (unsigned i = 0; i < mark_young_stride; i += 4) {
+    __m128i one = _mm_sub_epi64(_mm_loadu_si128((const __m128i *)(word + i)), base);
+    __m128i two = _mm_sub_epi64(_mm_loadu_si128((const __m128i *)(word + i + 2)), base);
+    __m128i upper = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(one), _mm_castsi128_ps(two), _MM_SHUFFLE(3, 1, 3, 1)));
+    outside = _mm_and_si128(outside, _mm_cmpgt_epi32(_mm_xor_si128(upper, _mm_set1_epi32(INT32_MIN)), most));
+  }
+  return _mm_movemask_epi8(outside) == 0xffff;
+}
+
+/* Most pages hold hardly any pointers, or little else: so no branch depends on a single word. */
+ALWAYS_INLINE uint8_t mark_young_eight(struct mark_young_found *found, const uintptr_t *word, uintptr_t base, uint8_t ages) {
   uint8_t met = 0;
+  for (unsigned i = 0; i < mark_young_stride; i++) {
+    uintptr_t offset = ((const volatile uintptr_t *)word)[i] - base;
+    size_t unit = offset >> block_unit_shift;
+    uint8_t here = found->ages[unit < found->units ? unit : found->behind];
+    found->offset[found->count] = offset;
+    found->count += (here & ages) != 0;
+    met |= here;
+  }
+  return met;
+}
+
+uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
+  struct marker *m = mark.markers;
+  const size_t units = m->limit >> block_unit_shift;
+  const uintptr_t *word = (const uintptr_t *)lo, *end = (const uintptr_t *)hi;
+  const __m128i base = _mm_set1_epi64x((long long)m->base);
+  const __m128i most = _mm_set1_epi32((int32_t)((uint32_t)(m->limit >> 32) ^ (uint32_t)INT32_MIN));
+  struct mark_young_found found;
+  uint8_t met = 0;
+  found.ages = (const uint8_t *)region.ages;
+  found.units = units;
+  found.behind = units < region.span >> block_unit_shift ? units : units - 1;
+  found.count = 0;
   if (unlikely(m->odd)) {
     met = mark_young_oddly(m, lo, hi, ages);
     word = end;
   }
-  for (; end - word >= stride; word += stride) {
-    uint8_t any = 0;
-    for (unsigned i = 0; i < stride; i++) {
-      size_t unit = (word[i] - base) >> block_unit_shift;
-      any |= table[unit < units ? unit : behind];
-    }
-    if (unlikely(any & ages)) met |= mark_young_words(m, word, stride, ages);
+  for (; end - word >= mark_young_stride; word += mark_young_stride) {
+    if (mark_young_none(word, base, most)) continue;
+    met |= mark_young_eight(&found, word, m->base, ages);
+    if (unlikely(found.count > mark_young_room - mark_young_stride)) mark_young_found(m, &found);
   }
   met |= mark_young_words(m, word, (size_t)(end - word), ages);
+  mark_young_found(m, &found);
   mark_go_on(m);
   return met;
 }

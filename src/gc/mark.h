@@ -42,8 +42,8 @@ void mark_range(uintptr_t lo, uintptr_t hi);
 void mark_mangled(uintptr_t lo, uintptr_t hi);
 
 /* The same for a part of an old object, fast where hardly any word leads to young ones: only words that lead to a unit with
- * one of these REGION_AGE_ bits are looked at; it ends with mark_all. Returns the REGION_AGE_ bits, of those asked for, of all
- * units that words led to. Bounds are multiples of a word. */
+ * one of these REGION_AGE_ bits are looked at; it ends with mark_all. Returns the REGION_AGE_ bits of all units that words led
+ * to, also those not asked for. Bounds are multiples of a word. */
 uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages);
 
 /* Whether all of it can be read in place: the program may have taken the right to parts of its heap away. And whether pointers

@@ -9,12 +9,14 @@
 
 enum {
   pace_nursery_least = 16 << 20, /* short pauses; twice as much each time that minor collections take a quarter of the time, */
-  pace_nursery_most = 64 << 20,  /* up to here and to a quarter of what is live; half when they take a sixteenth */
+  pace_nursery_any = 32 << 20,   /* up to here for any heap, */
+  pace_nursery_most = 64 << 20,  /* and here for one of which it is an eighth; half as much when they take a sixteenth */
   pace_grow_share = 3, pace_shrink_share = 15, /* of the program's time to theirs */
   pace_owned_ahead = 24 << 20,   /* that it may grow by, whatever collections cost */
   pace_owned_least = 16 << 20,   /* the program frees most itself */
   pace_old_share = 4,          /* CPython's quarter */
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
+  pace_old_least = 32 << 20,   /* promoted: less is not worth a full collection */
   pace_little_share = 8,       /* less than an eighth of the new bytes reclaimed: back off */
   pace_back_off_most = 20,     /* doublings */
   pace_look_again = 256 << 10, /* bytes; when what was due by bytes was not due otherwise */
@@ -89,9 +91,10 @@ static void pace_expect(void) {
 static void pace_choose_nursery(void) {
   size_t nursery = pace.settings.threshold[0];
   if (!nursery) {
-    size_t most = pace.old / 4 < pace_nursery_most ? pace.old / 4 : pace_nursery_most;
+    size_t most = pace.old / 8 < pace_nursery_most ? pace.old / 8 : pace_nursery_most;
+    if (most < pace_nursery_any) most = pace_nursery_any;
     nursery = (size_t)pace_nursery_least << pace.grown;
-    if (nursery > most) nursery = most > pace_nursery_least ? most : pace_nursery_least;
+    if (nursery > most) nursery = most;
   }
   atomic_store(&pace.nursery, nursery);
 }
@@ -116,7 +119,8 @@ static unsigned pace_generation(enum collect_reason *reason) {
   bool enough_1 = pace.counts[1] + 1 >= pace.settings.threshold[1] || pace.promoted_1 >= nursery / 2;
   bool enough_2 = pace.counts[2] + 1 >= pace.settings.threshold[2] || pace.promoted_2 >= pace_much;
   *reason = COLLECT_YOUNG;
-  if (enough_2 && pace.promoted_2 > pace.old / pace_old_share && pace.promoted_2 > 0) {
+  size_t share = pace.old / pace_old_share, least = pace_owns() ? 0 : pace_old_least;
+  if (enough_2 && pace.promoted_2 > (share > least ? share : least)) {
     *reason = COLLECT_OLD;
     return 2;
   }

@@ -19,6 +19,7 @@
 #include "base/bits.h"
 #include "gc/mark.h"
 #include "gc/closing.h"
+#include "heap/cache.h"
 #include "heap/sweep.h"
 #include "os/memory.h"
 
@@ -36,6 +37,9 @@ static struct {
   uintptr_t added; /* address space up to here was told to the tracker */
   bool idle;       /* no minor collection came since the last full one */
   bool unseen;     /* this full collection has closed pages already */
+  bool swept;      /* it has been decided what is garbage */
+  const struct block *counted; /* how much of it is live: */
+  uint32_t counted_live;
 
   /* one scan */
   bool concurrent;
@@ -52,7 +56,7 @@ static uint8_t remember_ages(unsigned generation) { return generation == 0 ? REG
 static void remember_mark_part(uintptr_t lo, uintptr_t hi, void *arg) {
   uint8_t *met = arg, ages = remember_ages(remember.generation), all = remember_ages(1);
   if (!remember.concurrent && !mark_is_unaligned()) {
-    *met |= mark_young(lo, hi, ages) | (all & (uint8_t)~ages);
+    *met |= mark_young(lo, hi, ages);
     return;
   }
   *met = all;
@@ -100,10 +104,12 @@ static void remember_scan_all(void) {
 
 /* --- pages that the kernel tells --- */
 
-/* Whether objects of age 0 or 1 may lie in the unit. */
-static bool remember_has_young(uintptr_t at) {
-  return atomic_load_explicit(&region.ages[(at - region.base) >> block_unit_shift], memory_order_relaxed) != 0;
+/* Whether objects of age 0, or of 0 or 1, may lie in the unit. */
+static uint8_t remember_ages_of(uintptr_t at) {
+  return atomic_load_explicit(&region.ages[(at - region.base) >> block_unit_shift], memory_order_relaxed);
 }
+static bool remember_has_new(uintptr_t at) { return remember_ages_of(at) & REGION_AGE_0; }
+static bool remember_has_young(uintptr_t at) { return remember_ages_of(at) != 0; }
 
 /* Whether all that it points to can be found out. */
 static bool remember_may_close(uintptr_t at) {
@@ -119,20 +125,37 @@ static struct closing_page *remember_open(uintptr_t at) {
   return page;
 }
 
+/* Of a page of which all was looked into but what is young itself. What was met may be more than there is: a closer look would
+ * cost as much again, and such a page is looked into once more anyway when what is young there is collected. */
+static unsigned remember_youngest(uintptr_t at, uint8_t met) {
+  if (remember.generation > 0 && remember_has_young(at)) return closing_unknown;
+  return met & REGION_AGE_0 ? 0 : met & REGION_AGE_1 ? 1 : look_none;
+}
+
 static void remember_look_told(const struct block *block, uintptr_t at, bool present) {
   uint8_t met;
   struct closing_page *page = remember_open(at);
   bool old = remember_look(block, at, at + look_page, &met);
   if (remember.concurrent) return;
-  bool good = page && old && present && remember_may_close(at);
-  if (good) page->youngest = met || remember_has_young(at) ? closing_unknown : look_none; /* what is young was not looked into */
+  bool good = page && old && present && !remember_has_new(at) && remember_may_close(at); /* where new objects came, more will */
+  if (good) page->youngest = remember_youngest(at, met) & 3;
   closing_tell(at, good);
 }
 
-/* Before concurrent marking. What is being filled will be written to. */
+/* Whether slots of the block will be handed out again, and then written. What a full collection has not reached counts as free
+ * already. */
+static bool remember_will_be_filled(const struct block *block) {
+  struct look_wanted reached = {0, STATE_LIVE, false};
+  if (remember.swept && sweep_policies[block->kind] != SWEEP_NEVER)
+    reached = (struct look_wanted){sweep_colour ^ STATE_MARK, STATE_FROZEN | STATE_MARK, true};
+  if (!block->slot_size) return false;
+  if (remember.counted != block) remember.counted_live = look_count(remember.counted = block, &reached);
+  return cache_is_worth(block, block->nslots - remember.counted_live);
+}
+
+/* Before concurrent marking, or after a full collection. What is being filled will be written to. */
 static void remember_close_told(const struct block *block, uintptr_t at, bool present) {
-  (void)block;
-  closing_tell(at, remember_open(at) && present && !remember_has_young(at));
+  closing_tell(at, remember_open(at) && present && !remember_has_young(at) && !remember_will_be_filled(block));
 }
 
 typedef void remember_visit(const struct block *block, uintptr_t at, bool present);
@@ -281,9 +304,11 @@ void remember_scan_rest(unsigned generation, struct remember_counts *counts) {
 void remember_forget_concurrent(void) { closing_forget(); }
 
 /* Closes what is worth it without a look: for concurrent marking, or when nothing is young. False: nothing is tracked. */
-static bool remember_close_unseen(void) {
+static bool remember_close_unseen(bool swept) {
   struct remember_counts counts = {0};
   remember_prepare(&counts, 2, true);
+  remember.swept = swept;
+  remember.counted = NULL;
   remember.unseen = true;
   if (remember.way == TRACK_SCAN) return false;
   bool good = remember_ask(remember_close_told);
@@ -292,19 +317,28 @@ static bool remember_close_unseen(void) {
   return good;
 }
 
+/* Of free units, and of those from which much was just given up. */
+static bool remember_will_be_written(uintptr_t unit) {
+  const struct block *block = region_find(unit);
+  return !block || !kind_is_scanned(block->kind) || remember_will_be_filled(block);
+}
+
 /* After a full collection nothing old points to anything young, so that no page need be looked into: the next minor one would
  * look into all that is open. Not when the last time was for nothing. */
 void remember_promoted(unsigned generation) {
-  if (generation == 2 && !remember.unseen && !remember.idle) remember_close_unseen();
+  if (generation == 2 && !remember.unseen && !remember.idle) remember_close_unseen(true);
   if (generation == 2) {
     remember.idle = true;
     remember.unseen = false;
+    remember.swept = true;
+    remember.counted = NULL;
+    closing_open(remember_will_be_written);
   }
   remember.generation = generation;
   closing_each(remember_ages(generation), remember_age_unit);
 }
 
-bool remember_begin_concurrent(void) { return remember_close_unseen(); }
+bool remember_begin_concurrent(void) { return remember_close_unseen(false); }
 
 void remember_scan_concurrent(struct remember_counts *counts) {
   remember_prepare(counts, 2, true);

@@ -15,6 +15,7 @@
 #include "heap/cache.h"
 
 #include "heap/heap.h"
+#include "heap/runs.h"
 #include "os/memory.h"
 
 #include <emmintrin.h>
@@ -53,6 +54,8 @@ static uint32_t cache_touched_slots(const struct block *block) {
 }
 
 static uint32_t cache_worth(uint32_t slots) { return slots >= 2 * cache_share ? slots / cache_share : 1; }
+
+bool cache_is_worth(const struct block *block, uint32_t slots) { return slots >= cache_worth(block->nslots); }
 
 /* Takes over the count of what others freed. */
 static void cache_collect(struct block *block) {
@@ -309,16 +312,21 @@ static struct block *cache_steal(struct cache *thief, const struct bin *wanted) 
 
 static void cache_repair_orphans(void);
 
+static size_t cache_to_populate(const struct block *block) {
+  return runs_to_fill((uint32_t)((block->start - region.base) >> block_unit_shift), block->units) * (size_t)block_unit;
+}
+
 static struct block *cache_new_block(struct cache *cache, struct bin *bin) {
   bool zero = false;
+  size_t fill = 0;
   heap_lock();
   if (cache_orphans && --cache_orphans == 0) cache_repair_orphans();
   struct block *block = cache_idle && !cache_orphans ? cache_steal(cache, bin) : NULL;
   if (!block) block = block_make(bin->class, (enum kind)bin->kind, cache, heap_has_notes(), &zero);
-  heap_unlock();
   /* A class that needs a second block will fill it: one call instead of sixteen page faults. */
-  if (block && zero && bin->blocks_made++ > 0)
-    os_memory_populate((void *)block->start, (size_t)block->units * block_unit);
+  if (block && zero && bin->blocks_made++ > 0) fill = cache_to_populate(block);
+  heap_unlock();
+  if (fill) os_memory_populate((void *)block->start, fill);
   return block;
 }
 

@@ -65,6 +65,9 @@ static inline void *cache_take(struct bin *bin) {
 /* Finds more slots for the bin. False when memory is refused. */
 bool cache_refill(struct cache *cache, struct bin *bin);
 
+/* Whether so many free slots are enough for the block to be handed out again. */
+bool cache_is_worth(const struct block *block, uint32_t slots);
+
 /* Gives back a slot whose state is LIVE. */
 void cache_free_wake(struct cache *cache, struct block *block);
 void cache_free_remote(struct block *block, uint32_t slot);

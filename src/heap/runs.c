@@ -15,6 +15,7 @@
 
 #include "base/bits.h"
 #include "heap/block.h"
+#include "heap/heap.h"
 #include "os/memory.h"
 
 #include <errno.h>
@@ -30,7 +31,11 @@ enum {
   runs_huge = 2 << 20,
   runs_decay_ms = 400,               /* a dirty run older than this goes back */
   runs_young_ms = 50,                /* one younger than this does not */
-  runs_dirty_allowed = 16 << 20,     /* between these: what is more than this and more than a quarter of the heap */
+  runs_dirty_allowed = 16 << 20,     /* between these: what is more than this and more than a quarter of the heap, */
+  runs_dirty_expected = 64 << 20,    /* and more than will be handed out before the next collection, up to so much */
+  runs_apart = 16,                   /* units: so long a run with pages, and one without, are not made one */
+  runs_fill_from = (16 << 20) / block_unit, /* a heap of so many units is provided with pages */
+  runs_fill = runs_huge / block_unit,       /* for so many units at a time */
 };
 
 #define RUNS_SPAN_MOST ((size_t)1 << 40)
@@ -55,6 +60,7 @@ static struct {
   size_t dirty_units;
   size_t committed;          /* bytes from the start of the region that are committed */
   size_t tables;             /* units whose records and map entries are committed */
+  uint32_t filled, filled_end; /* free units that were provided with pages ahead, and are zero */
   bool sparse;               /* address space is not reserved: it is taken piece by piece, where free */
   uintptr_t reserved;        /* else: what was reserved for the region begins here */
 } runs;
@@ -299,23 +305,52 @@ bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero) {
   return true;
 }
 
+uint32_t runs_to_fill(uint32_t at, uint32_t units) {
+  uint32_t end = at + units, most = (uint32_t)bits_align_up(end, runs_fill);
+  size_t used = atomic_load(&region.used), fresh = runs.committed / block_unit;
+  if (used < runs_fill_from) return units;
+  bool filled = at >= runs.filled && end <= runs.filled_end;
+  if (end < used && !runs.run[end].units) return filled ? 0 : units;
+  if (end < used && runs.run[end].dirty) return filled ? 0 : units;
+  if (filled) return 0;
+  size_t last = end < used ? end + runs.run[end].units : fresh;
+  runs.filled = at;
+  runs.filled_end = last < most ? (uint32_t)last : most;
+  return runs.filled_end - at;
+}
+
+/* One with pages and one without are two, lest all of it count as having some: when pages of a run went back, they would be asked
+ * for again, and what is zero be zeroed. */
+static bool runs_may_join(uint32_t units, bool dirty, const struct run *other) {
+  return dirty == other->dirty || units < runs_apart || other->units < runs_apart;
+}
+
 void runs_free(uint32_t at, uint32_t units, bool zero) {
   bool dirty = !zero;
   uint32_t stamp = runs_now();
-  if (at > 0 && runs.run[at - 1].head) {
+  if (at > 0 && runs.run[at - 1].head && runs_may_join(units, dirty, &runs.run[runs.run[at - 1].head - 1])) {
     uint32_t before = runs.run[at - 1].head - 1;
     dirty |= runs.run[before].dirty;
     units += runs.run[before].units;
     runs_unlink(before);
     at = before;
   }
-  if (at + units < atomic_load(&region.used) && runs.run[at + units].units) {
+  uint32_t end = at + units;
+  if (end < atomic_load(&region.used) && runs.run[end].units && runs_may_join(units, dirty, &runs.run[end])) {
     uint32_t after = at + units;
     dirty |= runs.run[after].dirty;
     units += runs.run[after].units;
     runs_unlink(after);
   }
   runs_link(at, units, dirty, stamp);
+}
+
+/* Of collected memory it is known how much will be handed out soon. */
+static size_t runs_expected(void) {
+  ptrdiff_t sum = heap_in_use_sum(), owned = atomic_load_explicit(&heap_in_use[KIND_SCANNED], memory_order_relaxed);
+  ptrdiff_t more = atomic_load_explicit(&heap_alarm_at, memory_order_relaxed) - sum;
+  if (owned > sum / 2 || more < 0) return 0;
+  return (more < runs_dirty_expected ? (size_t)more : runs_dirty_expected) / block_unit;
 }
 
 /* How many units of the oldest run should go back. When much is dirty, only what is too much of it, and nothing that may
@@ -325,6 +360,8 @@ static uint32_t runs_due_units(const struct run *run) {
   if (age >= runs_decay_ms) return run->units;
   size_t allowed = atomic_load(&region.used) / 4;
   if (allowed < runs_dirty_allowed / block_unit) allowed = runs_dirty_allowed / block_unit;
+  size_t expected = runs_expected();
+  if (allowed < expected) allowed = expected;
   if (age < runs_young_ms || runs.dirty_units <= allowed) return 0;
   size_t excess = runs.dirty_units - allowed;
   return excess < run->units ? (uint32_t)excess : run->units;

@@ -19,6 +19,10 @@ uint32_t runs_alloc(uint32_t units, bool *zero);
 /* Takes the units [at, at + units) when they are free, or fresh: for growth in place. */
 bool runs_alloc_at(uint32_t at, uint32_t units, bool *zero);
 
+/* For how many units from the first on, of a run that was just taken and is zero, the kernel should be asked for pages: also for those that
+ * will be taken next; 0 when that was done. Each call is dear, and the heap grows on. */
+uint32_t runs_to_fill(uint32_t at, uint32_t units);
+
 /* Gives a run back. The block map must no longer name a block there. */
 void runs_free(uint32_t at, uint32_t units, bool zero);
 

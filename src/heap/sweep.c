@@ -243,6 +243,13 @@ void sweep_begin(void) {
   atomic_store(&sweep.end, atomic_load(&region.used));
 }
 
+/* Eight at once, where what was looked at is still there and nobody is to be told. Bytes of one word may be changed by one exchange, or
+ * each by itself: the processor does either whole. True when it has been done. */
+static bool sweep_change_eight(struct block *block, uint32_t at, uint64_t seen, uint64_t lanes, uint8_t to, uint8_t keep) {
+  uint64_t all = 0x0101010101010101, want = (seen & (~lanes | (keep * all))) | (lanes & (to * all));
+  return atomic_compare_exchange_strong((_Atomic uint64_t *)(void *)&block->state[at], &seen, want);
+}
+
 /* Each from what was looked at: meanwhile the program may have freed it, and even handed it out anew. Returns how many were as they
  * had been. */
 static uint32_t sweep_change_each(struct block *block, uint32_t at, __m128i v, uint32_t slots, bool give_up) {
@@ -258,6 +265,21 @@ static uint32_t sweep_change_each(struct block *block, uint32_t at, __m128i v, u
     if (!told) continue;
     sweep_give_up(block, at + lane); /* nobody is handed it out meanwhile */
     atomic_store((_Atomic uint8_t *)&block->state[at + lane], sweep_dead_state());
+  }
+  return changed;
+}
+
+/* The lanes say which. */
+static uint32_t sweep_change(struct block *block, uint32_t at, __m128i v, __m128i lanes, bool give_up) {
+  uint32_t slots = sweep_mask(lanes), changed = 0;
+  if (!block->slot_size || (give_up && (sweep_tell || sweep_poison))) return sweep_change_each(block, at, v, slots, give_up);
+  uint8_t keep = give_up ? 0 : (uint8_t)~STATE_AGE, to = give_up ? sweep_dead_state() : STATE_AGE_2;
+  for (unsigned half = 0; half < 2; half++, v = _mm_srli_si128(v, 8), lanes = _mm_srli_si128(lanes, 8)) {
+    uint32_t these = slots & (half ? 0xff00u : 0xffu);
+    if (!these) continue;
+    uint64_t seen = (uint64_t)_mm_cvtsi128_si64(v), which = (uint64_t)_mm_cvtsi128_si64(lanes);
+    if (sweep_change_eight(block, at + 8 * half, seen, which, to, keep)) changed += bits_count(these);
+    else changed += sweep_change_each(block, at, half ? _mm_slli_si128(v, 8) : v, these, give_up);
   }
   return changed;
 }
@@ -278,10 +300,15 @@ static void sweep_block(struct block *block) {
     if (!sweep_mask(live)) continue;
     __m128i garbage = never ? _mm_setzero_si128() : _mm_and_si128(live, sweep_marked(v));
     __m128i alive = _mm_andnot_si128(garbage, live);
-    uint32_t dead = sweep_mask(garbage), younger = sweep_mask(_mm_and_si128(alive, sweep_match(v, STATE_AGE, STATE_AGE_1)));
+    __m128i younger = _mm_and_si128(alive, sweep_match(v, STATE_AGE, STATE_AGE_1));
     alive_sum = sweep_add(alive_sum, alive);
-    if (dead) dead_count += sweep_change_each(block, at, v, dead, true);
-    if (younger) promoted += sweep_change_each(block, at, v, younger, false);
+    if (sweep_mask(garbage)) {
+      dead_count += sweep_change(block, at, v, garbage, true);
+      __m128i now = sweep_load(block, at);
+      younger = _mm_and_si128(younger, _mm_cmpeq_epi8(now, v)); /* as sweep_change_each would find */
+      v = now;
+    }
+    if (sweep_mask(younger)) promoted += sweep_change(block, at, v, younger, false);
   }
   uint32_t survived = sweep_sum(alive_sum);
   size_t size = block_slot_bytes(block);

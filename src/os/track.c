@@ -167,6 +167,7 @@ enum track_way track_begin(enum track_way wanted, const char **why) {
 
 int track_add(uintptr_t lo, uintptr_t hi) { return track ? track->add(lo, hi) : ENOSYS; }
 int track_protect(uintptr_t lo, uintptr_t hi) { return track ? track->protect(lo, hi) : ENOSYS; }
+int track_release(uintptr_t lo, uintptr_t hi) { return track && track->release ? track->release(lo, hi) : ENOSYS; }
 
 void track_settle(void) {
   if (track) track->settle();

@@ -33,6 +33,10 @@ int track_add(uintptr_t lo, uintptr_t hi);
  * written. ENOENT: some of it was not added, or its mapping is another now. */
 int track_protect(uintptr_t lo, uintptr_t hi);
 
+/* These pages count as written again, and the first write to them costs nothing. 0, or an errno value: then nothing has changed, or
+ * some of that; ENOSYS where there is no such thing. */
+int track_release(uintptr_t lo, uintptr_t hi);
+
 /* Once after some calls of track_protect, before the program goes on. With SOFT_DIRTY this is when it happens; and as the
  * kernel can only do it for all pages at once, what was written to protected pages before and not yet told by
  * track_written is forgotten. */

@@ -147,6 +147,8 @@ static int uffd_protect(uintptr_t lo, uintptr_t hi) {
   return error;
 }
 
+static int uffd_release(uintptr_t lo, uintptr_t hi) { return uffd_is_there() ? uffd_change(lo, hi, 0) : EBADF; }
+
 static void uffd_settle(void) {}
 
 /* --- what was written --- */
@@ -185,5 +187,5 @@ static bool uffd_written(uintptr_t lo, uintptr_t hi, os_maps_range *each, void *
 
 const struct track_backend track_uffd = {
     .begin = uffd_begin, .end = uffd_end, .add = uffd_add, .protect = uffd_protect,
-    .settle = uffd_settle, .written = uffd_written,
+    .release = uffd_release, .settle = uffd_settle, .written = uffd_written,
 };

@@ -10,6 +10,7 @@ struct track_backend {
   void (*end)(void);          /* in a fork child, too */
   int (*add)(uintptr_t lo, uintptr_t hi);
   int (*protect)(uintptr_t lo, uintptr_t hi);
+  int (*release)(uintptr_t lo, uintptr_t hi); /* NULL: there is no such thing */
   void (*settle)(void);
   bool (*written)(uintptr_t lo, uintptr_t hi, os_maps_range *each, void *arg);
 };

@@ -241,9 +241,9 @@ static void test_young(void) {
       size_t to = tap_random(&seed) % nodes;
       bool link = tap_random(&seed) % 100 == 0;
       old[i] = link ? ~node[to] + tap_random(&seed) % 40000 : tap_random(&seed) % 2 ? tap_random(&seed) : region.base - 1 - i;
-      if (!link || i < lo || i >= hi || !(age[to] & ages)) continue;
-      met |= age[to] & ages;
-      wanted[to] = true;
+      if (!link || i < lo || i >= hi) continue;
+      met |= age[to];
+      wanted[to] |= (age[to] & ages) != 0;
     }
     heap_lock();
     mark_begin(&options);

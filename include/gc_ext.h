@@ -52,7 +52,7 @@ struct GC_collection {
  * collection may be NULL. Stops all other threads meanwhile.
  *
  * Returns the number of objects that were reclaimed, as Python's gc.collect does, or -1 with errno: EINVAL, there is no
- * such generation; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection, or another thread is at it; EAGAIN, a
+ * such generation; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection, or another thread has been in one for a second; EAGAIN, a
  * thread could not be stopped; ENOMEM, or what else was met, when nothing could be reclaimed.
  *
  * Memory of malloc, in mode collect, is reclaimed by the second collection that finds it unreachable. */
@@ -148,7 +148,7 @@ struct GC_event {
 
 /* From now on the function is called with arg before and after each collection, in the order in which they were added, by the
  * thread that collects, with no lock held and the program running. It may allocate and free, which collects nothing
- * meanwhile; it must not leave by longjmp. event is gone when it returns. arg is a root. The same function may be added
+ * meanwhile. If it leaves by longjmp, an exception or the end of its thread, others behind it are not called. event is gone when it returns. arg is a root. The same function may be added
  * with several args. 0, or -1 with errno: ENOMEM when there are too many (some 250), EINVAL when function is NULL. */
 int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), void *arg);
 

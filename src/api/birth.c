@@ -185,6 +185,7 @@ static void birth_thread_end(void *value) {
     return;
   }
   birth_beyond = true;
+  collector_thread_end();
   if (birth_recording) {
     world_thread_exiting();
     site_thread_exit();

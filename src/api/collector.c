@@ -29,7 +29,13 @@ static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
 static _Atomic bool collector_busy; /* a thread collects, or tells of it: before and after come in pairs */
 static _Atomic bool collector_finishing; /* a thread ends a concurrent one */
 static _Atomic ptrdiff_t collector_began_with; /* bytes in use when a concurrent one had its first pause */
-static THREAD_LOCAL bool collector_inside; /* in a callback of a collection, or about to begin one */
+static _Atomic bool collector_telling; /* a callback may be running meanwhile, */
+static _Atomic uint32_t collector_turns; /* in this turn of being busy */
+
+/* This thread is in a callback of a collection, or about to begin one; and what it has to give back then. */
+static THREAD_LOCAL struct {
+  bool inside, busy, finishing;
+} collector_mine;
 
 /* --- arming --- */
 
@@ -71,6 +77,44 @@ int collector_arm(void) {
 
 void collector_begin(void) {
   if (birth_options.mode == MODE_COLLECT) collector_arm();
+}
+
+/* --- who is at it --- */
+
+static bool collector_take(void) {
+  bool busy = false;
+  if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return false;
+  atomic_fetch_add(&collector_turns, 1);
+  return collector_mine.busy = collector_mine.inside = true;
+}
+
+static void collector_give_back(void) {
+  collector_mine.inside = false;
+  if (collector_mine.finishing) atomic_store(&collector_finishing, false);
+  if (collector_mine.busy) {
+    atomic_store(&collector_telling, false);
+    atomic_store(&collector_busy, false);
+  }
+  collector_mine.busy = collector_mine.finishing = false;
+}
+
+/* A callback was left by longjmp, an exception or the end of its thread. What is given back too early, because it was not left but
+ * lies on another stack, is not given back again when it returns. */
+static void collector_abandon(void) {
+  gc_events_leave();
+  collector_give_back();
+  atomic_store(&heap_alarm, true);
+}
+
+static bool collector_is_inside(void) {
+  if (likely(!collector_mine.inside)) return false;
+  if (!gc_events_are_left()) return true;
+  collector_abandon();
+  return false;
+}
+
+void collector_thread_end(void) {
+  if (collector_mine.inside) collector_abandon();
 }
 
 /* --- collecting --- */
@@ -126,38 +170,38 @@ static void collector_tidy(void) {
 
 static void collector_tell_swept(void) {
   struct sweep_counts counts;
-  if (collector_inside || !collect_swept(&counts)) return;
-  collector_inside = true;
+  if (collector_is_inside() || !collect_swept(&counts)) return;
+  collector_mine.inside = true;
   pace_swept(&counts);
   gc_events_swept(&counts);
   collector_tidy();
-  collector_inside = false;
+  collector_mine.inside = false;
 }
 
 static void collector_tell(const struct collection *facts) {
   pace_collected(facts);
+  atomic_store(&collector_telling, true);
   gc_events_after(facts);
   if (facts->swept.bytes) collector_tidy();
   atomic_store(&heap_alarm, true); /* there may be something to sweep */
 }
 
 /* Not in a callback of a collection; nor in a vfork child, which shares the memory of threads that it cannot stop. */
-static bool collector_may(void) { return collector_is_armed && !collector_inside && birth_is_mine(); }
+static bool collector_may(void) { return collector_is_armed && !collector_is_inside() && birth_is_mine(); }
 
 /* The second half of a concurrent collection, by whoever comes first. Waits for its marking. */
 static void collector_finish(void) {
   struct collection facts;
   struct collect_request request = collector_request(2, COLLECT_OLD);
   bool finishing = false;
-  if (collector_inside || !atomic_compare_exchange_strong(&collector_finishing, &finishing, true)) return;
+  if (collector_is_inside() || !atomic_compare_exchange_strong(&collector_finishing, &finishing, true)) return;
   int saved = errno;
-  collector_inside = true;
+  collector_mine.inside = collector_mine.finishing = true;
   if (collector_collect(&request, &facts, collect_finish)) {
+    collector_mine.busy = true; /* as it has been since the collection began */
     collector_tell(&facts);
-    atomic_store(&collector_busy, false);
   }
-  collector_inside = false;
-  atomic_store(&collector_finishing, false);
+  collector_give_back();
   errno = saved;
 }
 
@@ -168,25 +212,45 @@ static void collector_attend(void) {
   if (collect_progress() == COLLECT_MARKED || far) collector_finish();
 }
 
+static void collector_tell_before(const struct collect_request *request) {
+  struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
+  atomic_store(&collector_telling, true);
+  gc_events_before(&before);
+  if (collector_mine.busy) atomic_store(&collector_telling, false);
+}
+
 /* False: another thread is at it. */
 static bool collector_once(struct collect_request *request, struct collection *facts) {
-  bool busy = false;
-  if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return false;
+  if (!collector_take()) return false;
   int saved = errno;
-  collector_inside = true;
-  struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
-  gc_events_before(&before);
+  collector_tell_before(request);
+  if (!collector_mine.busy && !collector_take()) {
+    errno = saved;
+    return false;
+  }
   bool done = collector_collect(request, facts, collect);
   if (done && facts->concurrent && !facts->error) {
     collector_began_with = heap_in_use_sum(); /* it stays busy until collector_finish */
+    collector_mine.busy = false;
     atomic_store(&heap_alarm, true);
-  } else {
-    if (done) collector_tell(facts);
-    atomic_store(&collector_busy, false);
+  } else if (done) {
+    collector_tell(facts);
   }
-  collector_inside = false;
+  collector_give_back();
   errno = saved;
   return done;
+}
+
+/* For another thread, whose callback may not come to an end, or wait for this one. False: long enough. */
+static bool collector_wait(uint32_t *turn, uint64_t *since) {
+  const uint64_t most = (uint64_t)1 << 30; /* a second, in a callback */
+  uint64_t now = os_clock();
+  uint32_t turns = atomic_load(&collector_turns);
+  if (!atomic_load(&collector_telling) || turns != *turn) *since = now;
+  *turn = turns;
+  if (now - *since > most) return false;
+  os_thread_sleep(50 * 1000);
+  return true;
 }
 
 static void collector_sweep_all(void) {
@@ -206,10 +270,15 @@ static void collector_add_swept(struct collection *facts) {
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
   *facts = (struct collection){.error = EAGAIN};
   if (!collector_may()) return false;
+  birth_cache(); /* so that the thread's end is noticed, should it come in a callback */
   struct collect_request request = collector_request(generation, reason);
-  while (!collector_once(&request, facts)) { /* another one first */
+  uint64_t since = os_clock();
+  for (uint32_t turn = 0; !collector_once(&request, facts);) { /* another one first */
     if (collect_progress() != COLLECT_IDLE) collector_finish();
-    else os_thread_sleep(50 * 1000);
+    else if (!collector_wait(&turn, &since)) {
+      facts->error = EBUSY;
+      return false;
+    }
   }
   if (generation == 2) {
     while (!sweep_is_done()) {
@@ -232,7 +301,7 @@ static void collector_stress(void) {
 }
 
 void collector_sweep_for(size_t bytes) {
-  if (likely(!atomic_load_explicit(&heap_alarm, memory_order_relaxed)) || !collector_is_armed || collector_inside) return;
+  if (likely(!atomic_load_explicit(&heap_alarm, memory_order_relaxed)) || !collector_is_armed || collector_mine.inside) return;
   size_t units = (bytes >> block_unit_shift) * collector_sweep_share;
   collect_sweep(units < UINT32_MAX ? (unsigned)units : UINT32_MAX);
 }
@@ -241,7 +310,7 @@ void collector_poll_slow(void) {
   unsigned generation;
   enum collect_reason reason;
   struct collection facts;
-  if (!collector_is_armed || collector_inside || collect_sweep(collector_sweep_units)) return;
+  if (!collector_is_armed || collector_is_inside() || collect_sweep(collector_sweep_units)) return;
   if (collect_progress() != COLLECT_IDLE && birth_is_mine()) {
     collector_attend();
     return;
@@ -280,13 +349,13 @@ int collector_freeze(bool freeze) {
   struct collection facts;
   int error = collector_arm();
   if (error) return error;
-  if (collector_inside) return EBUSY;
+  if (collector_is_inside()) return EBUSY;
   struct collect_request request = collector_request(2, COLLECT_ASKED);
   if (collect_progress() != COLLECT_IDLE) collector_finish();
   collector_sweep_all();
-  collector_inside = true; /* a handler that interrupts this must not collect */
+  collector_mine.inside = true; /* a handler that interrupts this must not collect */
   collector_collect(&request, &facts, freeze ? collector_act_freeze : collector_act_unfreeze);
-  collector_inside = false;
+  collector_mine.inside = false;
   return facts.error;
 }
 
@@ -304,10 +373,11 @@ bool collector_is_disabled(void) { return atomic_load(&collector_disabled) > 0; 
 
 void collector_fork_child(void) {
   if (atomic_load(&collector_arming) == 1) atomic_store(&collector_arming, 0); /* who was at it is gone */
-  if (!collector_inside) {
+  if (!collector_mine.busy) {
     atomic_store(&collector_busy, false);
-    atomic_store(&collector_finishing, false);
+    atomic_store(&collector_telling, false);
   }
+  if (!collector_mine.finishing) atomic_store(&collector_finishing, false);
   if (!collector_is_armed) return;
   collect_fork_child();
   remember_fork_child();

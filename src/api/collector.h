@@ -52,6 +52,12 @@ void gc_events_after(const struct collection *facts);
 void gc_events_swept(const struct sweep_counts *counts);
 void gc_events_exit(void);       /* the process ends: statistics, if asked for */
 void gc_events_fork_child(void);
+/* Whether this thread has left a callback, or seems to have, by other means than a return. Then: it is in none any more. */
+bool gc_events_are_left(void);
+void gc_events_leave(void);
+
+/* The thread ends, perhaps in a callback. */
+void collector_thread_end(void);
 
 void collector_fork_child(void);
 

@@ -173,6 +173,14 @@ PUBLIC int GC_remove_callback(void (*function)(const struct GC_event *event, voi
   return -1;
 }
 
+/* Where a callback was called, which may be left by a longjmp, an exception or the end of the thread; and how often this thread has
+ * entered the list. */
+static THREAD_LOCAL uintptr_t gc_events_frame;
+static THREAD_LOCAL unsigned gc_callbacks_mine;
+
+/* A callback may lie on another stack by now, or be interrupted on one: then this may be wrong. */
+bool gc_events_are_left(void) { return gc_events_frame && (uintptr_t)__builtin_frame_address(0) > gc_events_frame; }
+
 static struct gc_callback gc_callbacks_get(unsigned i) {
   uint64_t mask = gc_callbacks_acquire();
   struct gc_callback callback = gc_callbacks[i];
@@ -187,17 +195,35 @@ static void gc_callbacks_enter(int change) {
   gc_callbacks_release(mask);
 }
 
+static void gc_callbacks_leave(void) {
+  if (gc_callbacks_mine == 0) return; /* told already */
+  gc_callbacks_mine--;
+  gc_callbacks_enter(-1);
+}
+
+void gc_events_leave(void) {
+  gc_events_frame = 0;
+  while (gc_callbacks_mine) gc_callbacks_leave();
+}
+
+static __attribute__((noinline)) void gc_callbacks_call_each(const struct GC_event *event) {
+  unsigned count = atomic_load(&gc_callbacks_count);
+  for (unsigned i = 0; i < count; i++) {
+    struct gc_callback callback = gc_callbacks_get(i);
+    gc_events_frame = (uintptr_t)__builtin_frame_address(0);
+    if (callback.function) callback.function(event, callback.arg);
+    gc_events_frame = 0;
+  }
+}
+
 static void gc_callbacks_call(enum GC_phase phase, const struct collection *facts) {
   if (atomic_load(&gc_callbacks_count) == 0) return;
   struct GC_event event = {.phase = phase};
   gc_events_describe(facts, &event.collection);
+  gc_callbacks_mine++;
   gc_callbacks_enter(1);
-  unsigned count = atomic_load(&gc_callbacks_count);
-  for (unsigned i = 0; i < count; i++) {
-    struct gc_callback callback = gc_callbacks_get(i);
-    if (callback.function) callback.function(&event, callback.arg);
-  }
-  gc_callbacks_enter(-1);
+  gc_callbacks_call_each(&event);
+  gc_callbacks_leave();
 }
 
 /* --- callbacks of gc.h --- */
@@ -210,9 +236,18 @@ PUBLIC GC_start_callback_proc GC_get_start_callback(void) { return atomic_load(&
 PUBLIC void GC_set_on_collection_event(GC_on_collection_event_proc function) { atomic_store(&gc_on_event, function); }
 PUBLIC GC_on_collection_event_proc GC_get_on_collection_event(void) { return atomic_load(&gc_on_event); }
 
-static void gc_events_libgc(GC_EventType event) {
+static __attribute__((noinline)) void gc_events_libgc(GC_EventType event) {
   GC_on_collection_event_proc function = atomic_load(&gc_on_event);
+  gc_events_frame = (uintptr_t)__builtin_frame_address(0);
   if (function) function(event);
+  gc_events_frame = 0;
+}
+
+static __attribute__((noinline)) void gc_events_start_libgc(void) {
+  GC_start_callback_proc function = atomic_load(&gc_start_callback);
+  gc_events_frame = (uintptr_t)__builtin_frame_address(0);
+  if (function) function();
+  gc_events_frame = 0;
 }
 
 /* --- the course of a collection --- */
@@ -221,8 +256,7 @@ void gc_events_before(const struct collection *facts) {
   struct collection next = *facts;
   next.number = gc_stats_number() + 1;
   gc_reclaimed_begin(next.number);
-  GC_start_callback_proc start = atomic_load(&gc_start_callback);
-  if (start) start();
+  gc_events_start_libgc();
   gc_events_libgc(GC_EVENT_START);
   gc_callbacks_call(GC_PHASE_START, &next);
 }

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <ucontext.h>
+#include <unistd.h>
 
 /* --- callbacks of gc_ext.h --- */
 
@@ -248,6 +251,138 @@ static void test_libgc(void) {
   OK(starts == 1 && event_count == 2, "NULL ends it");
 }
 
+/* --- callbacks that do not return, or not soon --- */
+
+static jmp_buf out;
+static enum GC_phase leave_in;
+static bool leave;
+
+static void jump(const struct GC_event *event, void *arg) {
+  (void)arg;
+  if (leave && event->phase == leave_in) longjmp(out, 1);
+}
+
+static void *collect_elsewhere(void *arg) {
+  long *result = arg;
+  result[0] = GC_collect(2, NULL);
+  result[1] = errno;
+  return NULL;
+}
+
+static bool collects_elsewhere(void) {
+  long result[2];
+  pthread_t thread;
+  pthread_create(&thread, NULL, collect_elsewhere, result);
+  pthread_join(thread, NULL);
+  return result[0] >= 0;
+}
+
+/* Whoever has left one collects as before, and so do others. */
+static void test_longjmp(void) {
+  static const char *const names[] = {"first", "last", "sweep's"};
+  GC_add_callback(jump, NULL);
+  for (leave_in = GC_PHASE_START; leave_in <= GC_PHASE_SWEPT; leave_in++) {
+    leave = true;
+    if (setjmp(out) == 0) {
+      GC_collect(2, NULL);
+      OK(0, "a callback jumps away");
+    }
+    leave = false;
+    OK(GC_collect(2, NULL) >= 0 && collects_elsewhere(), "after a jump out of a collection's %s callback this thread collects, and others do",
+       names[leave_in]);
+  }
+  GC_remove_callback(jump, NULL);
+  int added = 0;
+  for (int i = 0; i < 10000 && added == 0; i++) added = GC_add_callback(jump, NULL) | GC_remove_callback(jump, NULL);
+  OK(added == 0, "and there is room for callbacks as before");
+}
+
+static void end_thread(const struct GC_event *event, void *arg) {
+  if (event->phase == GC_PHASE_STOP && pthread_equal(pthread_self(), *(pthread_t *)arg)) pthread_exit(NULL);
+}
+
+static void *begin_and_end(void *arg) {
+  *(pthread_t *)arg = pthread_self();
+  GC_collect(0, NULL);
+  return arg;
+}
+
+static void test_thread_end(void) {
+  static pthread_t self;
+  pthread_t thread;
+  void *result = &self;
+  GC_add_callback(end_thread, &self);
+  pthread_create(&thread, NULL, begin_and_end, &self);
+  pthread_join(thread, &result);
+  GC_remove_callback(end_thread, &self);
+  OK(!result && GC_collect(2, NULL) >= 0 && collects_elsewhere(), "a thread may end in a callback");
+}
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void wait_at_gate(const struct GC_event *event, void *arg) {
+  if (event->phase != GC_PHASE_START || !pthread_equal(pthread_self(), *(pthread_t *)arg)) return;
+  pthread_mutex_lock(&gate);
+  pthread_mutex_unlock(&gate);
+}
+
+static void test_long(void) {
+  static pthread_t self;
+  pthread_t thread;
+  pthread_mutex_lock(&gate);
+  GC_add_callback(wait_at_gate, &self);
+  pthread_create(&thread, NULL, begin_and_end, &self);
+  usleep(200 * 1000);
+  errno = 0;
+  OK(GC_collect(0, NULL) == -1 && errno == EBUSY, "who waits for a callback of another thread for too long is told that it is busy");
+  GC_gcollect();
+  pthread_mutex_unlock(&gate);
+  pthread_join(thread, NULL);
+  GC_remove_callback(wait_at_gate, &self);
+  OK(GC_collect(2, NULL) >= 0, "until that returns");
+}
+
+/* On a stack that lies higher, what a callback calls looks as if the callback had been left. */
+static ucontext_t here, there;
+static long nested = -2;
+
+static void on_other_stack(void) {
+  nested = GC_collect(0, NULL);
+  swapcontext(&there, &here);
+}
+
+static void switch_stacks(const struct GC_event *event, void *arg) {
+  (void)arg;
+  static bool switched;
+  if (event->phase != GC_PHASE_START || switched) return;
+  switched = true;
+  swapcontext(&here, &there);
+}
+
+static void *collect_low(void *arg) {
+  enum { size = 256 * 1024 };
+  getcontext(&there);
+  there.uc_stack.ss_sp = (char *)arg + size;
+  there.uc_stack.ss_size = size;
+  makecontext(&there, on_other_stack, 0);
+  return GC_collect(2, NULL) >= 0 ? arg : NULL;
+}
+
+static void test_other_stack(void) {
+  enum { size = 256 * 1024 };
+  pthread_t thread;
+  pthread_attr_t attr;
+  void *result, *stacks = aligned_alloc(4096, 2 * size);
+  memset(stacks, 0, 2 * size);
+  GC_add_callback(switch_stacks, NULL);
+  pthread_attr_init(&attr);
+  pthread_attr_setstack(&attr, stacks, size);
+  pthread_create(&thread, &attr, collect_low, stacks);
+  pthread_join(thread, &result);
+  GC_remove_callback(switch_stacks, NULL);
+  OK(result && nested != -2 && GC_collect(2, NULL) >= 0 && collects_elsewhere(), "a callback may go on on another stack");
+}
+
 int main(void) {
   GC_INIT();
   test_phases();
@@ -257,5 +392,9 @@ int main(void) {
   test_own_accord();
   test_pairs();
   test_libgc();
+  test_longjmp();
+  test_thread_end();
+  test_long();
+  test_other_stack();
   return tap_end();
 }

@@ -116,13 +116,16 @@ bool alloc_find(const void *p, struct block **block, uint32_t *slot) {
  * pin; or that was to be already. */
 static bool alloc_settle(struct block *block, uint32_t slot, enum misuse_call call, const struct site_start *start) {
   _Atomic uint32_t *count = counts_find(block, slot);
-  if (likely(!count) || atomic_load_explicit(count, memory_order_relaxed) == 0) return true;
+  if (likely(!count) || atomic_load_explicit(count, memory_order_relaxed) == 0) {
+    if (unlikely(block->types)) block_forget_slot(block, slot);
+    return true;
+  }
   void *p = (void *)block_slot_address(block, slot);
   watch_lock();
   settle_freed((uintptr_t)p);
   uint32_t old = atomic_load(count);
   if (old & COUNT_PINNED) atomic_fetch_or(count, COUNT_DYING);
-  else counts_clear(block, slot);
+  else block_forget_slot(block, slot);
   watch_unlock();
   if ((old & COUNT_PINNED) && (old & COUNT_DYING)) misuse_object(call, p, "it was freed before, and is pinned", start);
   return !(old & COUNT_PINNED);

@@ -97,15 +97,31 @@ static void block_forget_ages(const struct block *block, uint32_t from) {
   for (uint32_t i = from; i < block->units; i++) atomic_store_explicit(&region.ages[at + i], 0, memory_order_relaxed);
 }
 
+/* Words of the slots, for a kind that has them. False: no memory. */
+static bool block_add_types(struct block *block, enum kind kind) {
+  size_t bytes = block->nslots * sizeof block->types[0];
+  block->types = NULL;
+  if (likely(kind != KIND_TYPED)) return true;
+  if (!block->slot_size) block->types_kept = &block->large_type;
+  if (!block->types_kept) block->types_kept = os_arena_alloc(bytes, sizeof block->types[0]);
+  else memset((void *)block->types_kept, 0, bytes);
+  block->types = block->types_kept;
+  return block->types != NULL;
+}
+
+/* Unused. */
+static struct block *block_discard(struct block *block) {
+  block->next = block_spare[block->class];
+  block_spare[block->class] = block;
+  return NULL;
+}
+
 struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bool notes, bool *zero) {
   struct block *block = block_describe(class, notes);
   if (!block) return NULL;
+  if (!block_add_types(block, kind)) return block_discard(block);
   uint32_t at = block_may_grow(block->units) ? runs_alloc(block->units, zero) : runs_none;
-  if (at == runs_none) {
-    block->next = block_spare[class];
-    block_spare[class] = block;
-    return NULL;
-  }
+  if (at == runs_none) return block_discard(block);
   block->kind = (uint8_t)kind;
   block->used = block->accounted = block->wake = block->touched = block->group = 0;
   block->groups = block->young = 0;
@@ -114,7 +130,7 @@ struct block *block_make(unsigned class, enum kind kind, struct cache *owner, bo
   atomic_store(&block->swept, 0);
   atomic_store(&block->counts, NULL);
   atomic_store(&block->owner, owner);
-  atomic_store(&block->quick, owner);
+  atomic_store(&block->quick, block->types ? NULL : owner);
   block_publish(block, at);
   block_count(block, block->units);
   return block;
@@ -132,11 +148,7 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
   uint32_t at = may ? runs_alloc(block->units + extra, zero) : runs_none;
   if (may && at == runs_none && extra != align_units - 1)
     at = runs_alloc(block->units + (extra = align_units - 1), zero);
-  if (at == runs_none) {
-    block->next = block_spare[block_large];
-    block_spare[block_large] = block;
-    return NULL;
-  }
+  if (at == runs_none || !block_add_types(block, kind)) return block_discard(block);
   uintptr_t address = region.base + (uintptr_t)at * block_unit;
   uint32_t skip = (uint32_t)((bits_align_up(address, align < block_unit ? block_unit : align) - address) / block_unit);
   if (skip) runs_free(at, skip, *zero);

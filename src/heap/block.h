@@ -27,6 +27,7 @@ enum kind {
   KIND_COLLECTED,    /* collected, scanned: GC_malloc */
   KIND_UNCOLLECTABLE, /* scanned, freed by the program alone, and a root: GC_malloc_uncollectable */
   KIND_UNCOLLECTABLE_POINTER_FREE,
+  KIND_TYPED, /* collected; a word beside each slot tells where its pointers are: GC_malloc_explicitly_typed */
   kind_count,
 };
 
@@ -61,6 +62,8 @@ struct block {
   _Atomic(struct cache *) quick; /* the owner, but NULL where more than the state is to be cleared when a slot is freed */
   _Atomic(_Atomic uint32_t *) counts; /* nslots words (counts.h), or NULL */
   _Atomic uint32_t *counts_kept;      /* the memory of such, of the block or of the one before it */
+  _Atomic uintptr_t *types;           /* KIND_TYPED: nslots words, 0 where nothing is known to hold pointers; else NULL */
+  _Atomic uintptr_t *types_kept;
 
   /* changed by its owner only */
   _Alignas(64) uint64_t groups; /* bit g: group g may have slots freed since it was last handed out */
@@ -83,6 +86,7 @@ struct block {
   uint64_t requested;      /* large: bytes asked for */
   _Atomic bool reprotected; /* the program changed what may be done with some of its pages */
   struct note large_note;
+  _Atomic uintptr_t large_type;
 };
 
 /* The region, and the map of its units. Readable without a lock at any time. */
@@ -141,6 +145,18 @@ static inline struct note *block_note(struct block *block, uint32_t slot) {
 static inline size_t block_requested(struct block *block, uint32_t slot) {
   if (!block->slot_size) return block->requested;
   return block->notes ? block->notes[slot].size : block->slot_size;
+}
+
+/* The object is about to be given up, by whoever alone may do so: what is known of it beside its state. */
+static inline void block_forget_slot(const struct block *block, uint32_t slot) {
+  _Atomic uint32_t *counts = atomic_load_explicit(&block->counts, memory_order_acquire);
+  if (unlikely(counts)) atomic_store_explicit(&counts[slot], 0, memory_order_relaxed);
+  if (unlikely(block->types)) atomic_store_explicit(&block->types[slot], 0, memory_order_relaxed);
+}
+
+/* Whether there is anything to forget. */
+static inline bool block_has_beside(const struct block *block) {
+  return block->types || atomic_load_explicit(&block->counts, memory_order_relaxed);
 }
 
 /* The first block at or above the given unit, and its first unit in *unit; NULL at the end. To visit all:

@@ -304,7 +304,7 @@ static struct block *cache_steal(struct cache *thief, const struct bin *wanted) 
     if (!block) continue;
     idle->stolen_from++;
     atomic_store(&block->owner, thief);
-    atomic_store(&block->quick, atomic_load(&block->counts) ? NULL : thief);
+    atomic_store(&block->quick, block_has_beside(block) ? NULL : thief);
     return block;
   }
   return NULL;

@@ -4,7 +4,7 @@
  *
  *   | pinned | listed | finalized | dying | 28 bits: references beyond the first |
  *
- * A word is 0 when its slot is handed out: whoever ends an object clears it before. So the frees of such a block take the slow
+ * A word is 0 when its slot is handed out: whoever ends an object clears it before (block_forget_slot). So the frees of such a block take the slow
  * path (block.quick is NULL there), and sweeps look at it. */
 #ifndef GLEANER_COUNTS_H
 #define GLEANER_COUNTS_H
@@ -27,11 +27,5 @@ static inline _Atomic uint32_t *counts_find(const struct block *block, uint32_t 
 
 /* Of a slot, made if need be. NULL when memory is refused. Takes the heap lock. */
 _Atomic uint32_t *counts_make(struct block *block, uint32_t slot);
-
-/* The object is about to be given up, by whoever alone may do so. */
-static inline void counts_clear(const struct block *block, uint32_t slot) {
-  _Atomic uint32_t *count = counts_find(block, slot);
-  if (unlikely(count)) atomic_store_explicit(count, 0, memory_order_relaxed);
-}
 
 #endif

@@ -14,7 +14,6 @@
 
 #include "base/bits.h"
 #include "heap/cache.h"
-#include "heap/counts.h"
 #include "heap/heap.h"
 
 #include <emmintrin.h>
@@ -152,13 +151,13 @@ bool sweep_is_reached(uint8_t state, unsigned generation) {
 static uint8_t sweep_dead_state(void) { return sweep_poison ? STATE_HELD | STATE_AGE_2 : STATE_FREE; }
 
 static void sweep_give_up(struct block *block, uint32_t slot) {
-  counts_clear(block, slot);
+  block_forget_slot(block, slot);
   if (sweep_tell) sweep_tell(block, slot);
   if (sweep_poison && block->slot_size && !atomic_load(&block->reprotected))
     memset((void *)block_slot_address(block, slot), sweep_pattern, block->slot_size);
 }
 
-static bool sweep_is_told(const struct block *block) { return sweep_tell || sweep_poison || atomic_load(&block->counts); }
+static bool sweep_is_told(const struct block *block) { return sweep_tell || sweep_poison || block_has_beside(block); }
 
 static void sweep_give_up_each(struct block *block, uint32_t at, uint32_t slots) {
   if (likely(!sweep_is_told(block))) return;

@@ -271,7 +271,7 @@ static uint32_t sweep_change_each(struct block *block, uint32_t at, __m128i v, u
 /* The lanes say which. */
 static uint32_t sweep_change(struct block *block, uint32_t at, __m128i v, __m128i lanes, bool give_up) {
   uint32_t slots = sweep_mask(lanes), changed = 0;
-  if (!block->slot_size || (give_up && (sweep_tell || sweep_poison))) return sweep_change_each(block, at, v, slots, give_up);
+  if (!block->slot_size || (give_up && sweep_is_told(block))) return sweep_change_each(block, at, v, slots, give_up);
   uint8_t keep = give_up ? 0 : (uint8_t)~STATE_AGE, to = give_up ? sweep_dead_state() : STATE_AGE_2;
   for (unsigned half = 0; half < 2; half++, v = _mm_srli_si128(v, 8), lanes = _mm_srli_si128(lanes, 8)) {
     uint32_t these = slots & (half ? 0xff00u : 0xffu);

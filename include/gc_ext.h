@@ -132,6 +132,43 @@ size_t GC_refcount(const void *p);
 int GC_pin(void *p);
 int GC_unpin(void *p);
 
+/* --- A window on the heap. What Python's gc module has, under its names. --- */
+
+/* Whether the collector looks after the object that begins there (gc.is_tracked): it was allocated by GC_malloc or GC_malloc_atomic, or by malloc
+ * in mode collect. 0 also for what is not a live object's beginning. */
+int GC_is_tracked(const void *object);
+
+/* Whether the object's finalizer has been run, or is about to be, and it was not registered again since (gc.is_finalized). */
+int GC_is_finalized(const void *object);
+
+/* Whether GC_freeze has taken the object out of all collections. */
+int GC_is_frozen(const void *object);
+
+/* The generation in which the object is, 0 to 2 (.NET's GC.GetGeneration); what is frozen counts as oldest. -1 with errno EINVAL when no
+ * live object begins there. */
+int GC_get_generation(const void *object);
+
+/* The three below return a list: an array of the beginnings of objects, and NULL behind the last. It is a collected object like any other: what is in
+ * it lives as long as it is held; GC_free may give it back at once. Their number is put into *count, unless that is NULL. NULL with errno:
+ * ENOMEM; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection; EAGAIN, a thread could not be stopped; or what else was met.
+ *
+ * All threads are stopped meanwhile. A list is what was true at that moment: by the time it is returned other threads may have freed objects (with GC_free,
+ * free or GC_unref), and the list does not keep them from it; who goes through it must know that they have not. An object may be in it that was just
+ * allocated, and whose address nobody has been given yet; or one that nothing leads to, and which was not collected yet. */
+
+/* All objects for which GC_is_tracked holds (gc.get_objects), of one generation, or, for -1, of any; but not the list itself, and nothing that
+ * is frozen. EINVAL: there is no such generation. */
+void **GC_get_objects(int generation, size_t *count);
+
+/* All objects in which some word points to, or into, one of these n objects (gc.get_referrers), each once; but not the list itself. It is not known which
+ * words are pointers: an integer that looks like one counts, as it does for the collector. Objects that are not collected are told as well; roots are
+ * not, see GC_why. Of an address in objects that is in no live object, those that hold exactly this value. Looks at the whole heap. */
+void **GC_get_referrers(void *const *objects, size_t n, size_t *count);
+
+/* All objects to which, or into which, the words of these n objects point (gc.get_referents), in this order, and each as often as it is pointed to.
+ * None for what never holds pointers (GC_malloc_atomic), and for an address in objects that is in no live object. */
+void **GC_get_referents(void *const *objects, size_t n, size_t *count);
+
 /* --- Callbacks (gc.callbacks) --- */
 
 enum GC_phase {

@@ -22,7 +22,7 @@ tr ';{}' '\n\n\n' <"$srcdir/src/api/libgc.map" | sed -n 's/^ *\(GC_[A-Za-z0-9_]*
 ok "there are public names" test -s "$work/names"
 while read -r name; do
   ok "$name is declared in a public header" grep -qw "$name" "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h"
-  ok "$name is in gc(3) or gc_ext(3)" grep -qw "$name" "$srcdir/man/gc.3" "$srcdir/man/gc_ext.3"
+  ok "$name is in the manual" grep -qw "$name" "$srcdir"/man/gc*.3
 done <"$work/names"
 sed -n '/^ *[#*\/]/d; /^typedef/d; s/.*[ *]\(GC_[A-Za-z0-9_]*\)(.*/\1/p' "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h" | sort -u >"$work/declared"
 ok "the headers declare nothing else" cmp -s "$work/names" "$work/declared" || note "$work/declared"
@@ -32,7 +32,8 @@ for mode in malloc leaks collect; do
 done
 ok "README begins with the two commands" sh -c 'head -n 12 "$0" | grep -q "bootstrap demo" && head -n 12 "$0" | grep -q "bootstrap check"' "$srcdir/README"
 if command -v man >/dev/null; then
-  for page in gleaner.1 gc.3 gc_ext.3; do
+  for page in "$srcdir"/man/*.[1-9]; do
+    page=${page##*/}
     MANWIDTH=100 man --warnings -l "$srcdir/man/$page" 2>"$work/warnings" >/dev/null
     ok "man/$page has no fault" test ! -s "$work/warnings" || note "$work/warnings"
   done

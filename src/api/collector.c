@@ -359,6 +359,37 @@ int collector_freeze(bool freeze) {
   return facts.error;
 }
 
+struct collector_looking {
+  struct collect_request request; /* first: collector_act_look finds the rest by it */
+  void (*look)(void *arg);
+  void *arg;
+};
+
+static bool collector_act_look(const struct collect_request *request, struct collection *facts) {
+  const struct collector_looking *looking = (const struct collector_looking *)request;
+  facts->error = collect_look(request, looking->look, looking->arg);
+  return true;
+}
+
+/* A concurrent collection may begin again and again before this thread has its turn. */
+int collector_look(void (*look)(void *arg), void *arg) {
+  struct collection facts = {.error = EBUSY};
+  int saved = errno, error = collector_arm();
+  if (error) return error;
+  if (!collector_may()) return EBUSY;
+  struct collector_looking looking = {collector_request(2, COLLECT_ASKED), look, arg};
+  while (facts.error == EBUSY) {
+    if (collect_progress() != COLLECT_IDLE) collector_finish();
+    collector_sweep_all();
+    collector_mine.inside = true; /* a handler that interrupts this must not collect */
+    collector_collect(&looking.request, &facts, collector_act_look);
+    collector_mine.inside = false;
+    if (facts.error == EBUSY) os_thread_sleep(50 * 1000);
+  }
+  errno = saved;
+  return facts.error;
+}
+
 void collector_disable(void) { atomic_fetch_add(&collector_disabled, 1); }
 
 bool collector_enable(void) {

@@ -42,6 +42,9 @@ bool collector_is_disabled(void);
 /* Takes all that is alive out of all collections, or puts it back. 0 or an errno value: EBUSY in a callback of a collection. */
 int collector_freeze(bool freeze);
 
+/* Calls look(arg) with the world stopped, as collect_look does. 0 or an errno value: EBUSY in a callback of a collection. */
+int collector_look(void (*look)(void *arg), void *arg);
+
 /* Memory was refused, or the limit is reached, for so many bytes: collects everything; true when another try is worth it. */
 bool collector_make_room(size_t bytes);
 

@@ -36,6 +36,8 @@ struct collect {
   unsigned generation;
   size_t condemned; /* objects */
   bool unread;      /* a page could not be read */
+  void (*look)(void *arg); /* of collect_look */
+  void *look_arg;
 };
 
 /* --- visiting blocks --- */
@@ -597,6 +599,31 @@ int collect_unfreeze(const struct collect_request *request) { return collect_apa
 void collect_frozen(size_t *objects, size_t *bytes) {
   *objects = collect_frozen_objects;
   *bytes = collect_frozen_bytes;
+}
+
+/* --- looking --- */
+
+static int collect_look_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  (void)threads, (void)count;
+  collect->look(collect->look_arg);
+  return 0;
+}
+
+int collect_look(const struct collect_request *request, void (*look)(void *arg), void *arg) {
+  struct collection facts = {0};
+  struct collect collect = {.request = request, .facts = &facts, .look = look, .look_arg = arg};
+  if (!collect_own_idle()) return EBUSY;
+  int error = collect_wait_for_sweep() ? 0 : EBUSY;
+  uint64_t mask = world_acquire();
+  watch_lock();
+  heap_lock();
+  concurrent_restore();
+  if (!error) error = collect_in_stop(&collect, collect_look_stopped);
+  heap_unlock();
+  watch_unlock();
+  atomic_store(&collect_owner, 0);
+  world_release(mask);
+  return error;
 }
 
 void collect_census(struct collect_census *census) {

@@ -65,6 +65,10 @@ int collect_freeze(const struct collect_request *request);
 int collect_unfreeze(const struct collect_request *request);
 void collect_frozen(size_t *objects, size_t *bytes);
 
+/* Calls look(arg) with the world stopped between two collections, everything swept: what has the state of a live object is one. On a stack of ours, with
+ * the locks of a collection held. 0 or an errno value, as of a collection; EBUSY: a concurrent one is under way. */
+int collect_look(const struct collect_request *request, void (*look)(void *arg), void *arg);
+
 /* Objects and bytes of each generation, by looking at all of them. Approximate while the program runs. */
 struct collect_census {
   size_t objects[collect_generations], bytes[collect_generations];

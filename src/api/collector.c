@@ -410,7 +410,7 @@ void collector_fork_child(void) {
   }
   if (!collector_mine.finishing) atomic_store(&collector_finishing, false);
   if (!collector_is_armed) return;
-  collect_fork_child();
+  collect_fork_child(birth_cache_if_any());
   remember_fork_child();
   pace_fork_child();
   gc_events_fork_child();

@@ -641,8 +641,8 @@ void collect_census(struct collect_census *census) {
   heap_unlock();
 }
 
-void collect_fork_child(void) {
+void collect_fork_child(struct cache *mine) {
   atomic_store(&collect_owner, 0);
   concurrent_fork_child();
-  sweep_fork_child();
+  sweep_fork_child(mine);
 }

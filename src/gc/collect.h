@@ -75,6 +75,6 @@ struct collect_census {
 };
 void collect_census(struct collect_census *census);
 
-void collect_fork_child(void);
+void collect_fork_child(struct cache *mine); /* or NULL */
 
 #endif

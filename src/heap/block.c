@@ -244,6 +244,11 @@ struct block *region_next(size_t *unit) {
   return NULL;
 }
 
+/* It was to be unmade, by a thread that waited for the lock, or at the end of a search. */
+static bool block_is_going(const struct block *block) {
+  return block->slot_size ? !atomic_load(&block->owner) : block->state[0] == STATE_FREE;
+}
+
 /* After a fork in which another thread may have been here: blocks whose first unit is not theirs were half made or
  * half withdrawn. The spare descriptors are lost. */
 void block_repair(void) {
@@ -253,7 +258,7 @@ void block_repair(void) {
     if (!block) continue;
     size_t first = block_first_unit(block);
     bool whole = first <= u && u < first + block->units && atomic_load(&region.blocks[first]) == block;
-    if (!whole) atomic_store(&region.blocks[u], NULL);
+    if (!whole || block_is_going(block)) atomic_store(&region.blocks[u], NULL);
   }
   units_lose();
   for (unsigned i = 0; i <= size_class_count; i++) block_spare[i] = NULL;

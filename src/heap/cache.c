@@ -439,6 +439,26 @@ static void cache_repair_orphans(void) {
   }
 }
 
+static void cache_recount_block(struct cache *mine, struct block *block) {
+  const struct bin *bin = cache_bin(mine, block);
+  atomic_store(&block->queued, 0);
+  cache_collect(block);
+  block->used = cache_count_live(block) + (bin->block == block ? bits_count(bin->free) : 0);
+  block->groups = cache_groups_mask(block->touched);
+  if (bin->block == block) cache_account(mine, block);
+  else cache_settle(mine, block, false);
+}
+
+void cache_recount(struct cache *mine) {
+  struct block *block;
+  atomic_store(&mine->queue, NULL); /* each block is looked at anyway */
+  for (size_t unit = 0; (block = region_next(&unit)) != NULL;) {
+    size_t units = block->units;
+    if (atomic_load(&block->owner) == mine) cache_recount_block(mine, block);
+    unit += units;
+  }
+}
+
 bool cache_check(struct cache *cache) {
   for (unsigned kind = 0; kind < kind_count; kind++)
     for (unsigned class = 0; class < size_class_count; class++) {

@@ -95,6 +95,8 @@ void cache_tidy(struct cache *mine);
 struct cache *cache_acquire(void);        /* an idle one or a new one; NULL when memory is refused */
 void cache_retire(struct cache *cache);   /* its thread is at its end */
 void cache_fork_child(struct cache *mine); /* all others become idle */
+/* By its owner, with no other thread there: slots may be free of which nobody was told. */
+void cache_recount(struct cache *mine);
 
 bool cache_check(struct cache *cache);
 

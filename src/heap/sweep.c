@@ -352,9 +352,29 @@ void sweep_totals(struct sweep_counts *counts) {
   };
 }
 
+/* A thread was at it: slots that are on their way, and large objects that it had not unmade. */
+static void sweep_repair_block(struct block *block) {
+  for (uint32_t slot = 0; slot < block->nslots && !sweep_poison; slot++)
+    if (block->state[slot] == STATE_HELD) block->state[slot] = STATE_FREE;
+  if (!block->slot_size && block->state[0] == STATE_FREE) block_unmake(block);
+}
+
+static void sweep_repair(struct cache *mine) {
+  struct block *block;
+  heap_lock();
+  for (size_t unit = 0; (block = region_next(&unit)) != NULL;) {
+    size_t units = block->units; /* it may be unmade */
+    sweep_repair_block(block);
+    unit += units;
+  }
+  heap_unlock();
+  if (mine) cache_recount(mine);
+}
+
 /* Whatever another thread had claimed is swept again: that does no harm. */
-void sweep_fork_child(void) {
+void sweep_fork_child(struct cache *mine) {
   if (sweep_is_done()) return; /* and marks may be half of the next marking's */
-  atomic_store(&sweep.busy, 0);
+  bool torn = atomic_exchange(&sweep.busy, 0) > 0;
   if (atomic_load(&sweep.end)) atomic_store(&sweep.next, 0);
+  if (torn) sweep_repair(mine);
 }

@@ -69,7 +69,10 @@ bool sweep_some(uint32_t units);
 bool sweep_is_done(void);
 /* The counts of the whole sweep, to be read when it is done. */
 void sweep_totals(struct sweep_counts *counts);
-void sweep_fork_child(void);
+/* In the child, which owns mine (or NULL): what a thread that is not there any more had claimed is swept, and what it had given up and not
+ * told yet is found. */
+struct cache;
+void sweep_fork_child(struct cache *mine);
 
 /* An object is about to be given up: its block and slot. Called with any number of threads running, or the world stopped; must
  * not allocate. NULL: nobody wants to know. */

@@ -3,8 +3,14 @@
 #include "config.h"
 
 #include "heap/sweep.h"
+
+#include "base/bits.h"
 #include "tap.h"
 #include "unit/gc_help.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { slots = 1000, rounds = 200 };
 
@@ -102,9 +108,93 @@ static bool full_is_right(uint64_t *seed) {
   return right && sweep_is_done();
 }
 
+/* --- fork, while another thread sweeps --- */
+
+enum { fork_objects = 5000, fork_large = 20 };
+static unsigned stall_at, told;
+static _Atomic bool stalled;
+
+static void stall(struct block *where, uint32_t slot) {
+  (void)where;
+  (void)slot;
+  if (told++ < stall_at) return;
+  atomic_store(&stalled, true);
+  for (;;) pause();
+}
+
+static void *sweep_there(void *arg) {
+  while (sweep_some(8)) continue;
+  return arg;
+}
+
+/* What is counted as used of each block is what is, or in a free word; no large object is left. */
+static bool nothing_is_lost(void) {
+  bool good = true;
+  struct block *each;
+  for (size_t unit = 0; (each = region_next(&unit)) != NULL; unit += each->units) {
+    if (each->kind != KIND_COLLECTED) continue;
+    const struct bin *bin = &help_cache->bins[KIND_COLLECTED][each->class];
+    uint32_t used = each->slot_size && bin->block == each ? bits_count(bin->free) : 0;
+    for (uint32_t i = 0; i < each->nslots; i++) used += each->state[i] != STATE_FREE;
+    good = good && each->slot_size && each->used - atomic_load(&each->remote_freed) == used;
+  }
+  return good;
+}
+
+static int sweep_in_child(void) {
+  heap_fork_child(help_cache);
+  sweep_fork_child(help_cache);
+  sweep_tell = NULL;
+  while (sweep_some(3)) continue;
+  if (!sweep_is_done()) return 1;
+  cache_tidy(help_cache);
+  return nothing_is_lost() && cache_check(help_cache) ? 0 : 2;
+}
+
+static void set_garbage(uintptr_t hidden) { *help_state(~hidden) = STATE_LIVE | STATE_AGE_2 | sweep_colour; }
+
+static void make_garbage(void) {
+  static uintptr_t object[fork_objects + fork_large];
+  for (int i = 0; i < fork_objects; i++) object[i] = help_alloc(64, KIND_COLLECTED);
+  for (int i = fork_objects; i < fork_objects + fork_large; i++) object[i] = help_alloc(200000, KIND_COLLECTED);
+  for (int i = 0; i < fork_objects + fork_large; i++) set_garbage(object[i]);
+}
+
+static int fork_while_sweeping(void) {
+  int status;
+  pthread_t thread;
+  sweep_begin();
+  sweep_tell = stall;
+  pthread_create(&thread, NULL, sweep_there, NULL);
+  while (!atomic_load(&stalled)) usleep(1000);
+  pid_t pid = fork();
+  if (pid == 0) _exit(sweep_in_child());
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
+
+/* In a process of its own each time, since the thread never ends. */
+static void test_fork(unsigned at) {
+  int status;
+  pid_t pid = fork();
+  if (pid == 0) {
+    alarm(60);
+    stall_at = at;
+    make_garbage();
+    _exit(fork_while_sweeping());
+  }
+  waitpid(pid, &status, 0);
+  OK(status == 0, "a child forked while object %u is swept by another thread sweeps to the end, and loses nothing (%d)", at, status);
+}
+
 int main(void) {
   uint64_t seed = tap_seed();
   help_init();
+  sweep_policies[KIND_COLLECTED] = SWEEP_AT_ONCE;
+  test_fork(0);
+  test_fork(77);
+  test_fork(3000);
+  test_fork(fork_objects + 3);
   for (int i = 0; i < slots; i++) block = region_find(~help_alloc(64, KIND_COLLECTED));
   for (unsigned generation = 0; generation < 2; generation++) {
     bool minor = true, never = true, question = true, forget = true;

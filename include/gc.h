@@ -136,6 +136,43 @@ void GC_set_max_heap_size(GC_word bytes);
  * itself. 1, or 0 when memory is refused or the largest heap is exceeded. */
 int GC_expand_hp(size_t bytes);
 
+/* --- Links: words that become NULL when an object dies ---
+ *
+ * A link is a word of the program's that is to hold a pointer to an object and yet not keep it: it lies where nothing looks for pointers (in an
+ * object of GC_malloc_atomic), or it holds the pointer in disguise (GC_HIDE_POINTER). When the object has been found unreachable, *link becomes
+ * NULL, eight bytes and no more, while the program stands still: a link before the finalizers of that collection are chosen, so that one in
+ * an object does not count for their order; a long link once nothing can bring the object back, that is after its finalizer. Also when the
+ * object is freed by GC_free, or its last reference given back. A link that lies in an object is forgotten when that one dies, or is freed.
+ *
+ * *link, whether it is hidden or not, may be read as a pointer only under GC_call_with_alloc_lock, or by who holds the object anyway: else it may
+ * become NULL between being read and being used. GC_weak_get of gc_ext.h needs no lock. */
+
+typedef GC_word GC_hidden_pointer;
+#define GC_HIDE_POINTER(p) (~(GC_hidden_pointer)(p))
+#define GC_REVEAL_POINTER(p) ((void *)GC_HIDE_POINTER(p))
+
+/* *link waits for the object from now on. Returns GC_SUCCESS; GC_DUPLICATE when it waited for some object before, and now waits for this one;
+ * GC_NO_MEMORY; GC_UNIMPLEMENTED in mode leaks, where nothing is collected. object may also be a pointer into an object; what is no object
+ * of the heap never dies. */
+int GC_general_register_disappearing_link(void **link, const void *object) __attribute__((nonnull(1, 2)));
+int GC_register_long_link(void **link, const void *object) __attribute__((nonnull(1, 2)));
+/* The same for the object that the link itself lies in. GC_NOT_FOUND, with errno EINVAL, when it lies in none, for which libgc aborts. */
+int GC_register_disappearing_link(void **link) __attribute__((nonnull(1)));
+
+/* *link waits no longer. 1, or 0 when it did not. */
+int GC_unregister_disappearing_link(void **link);
+int GC_unregister_long_link(void **link);
+
+/* *to waits in the place of *link; neither is changed. Returns GC_SUCCESS; GC_NOT_FOUND when *link did not wait; GC_DUPLICATE when *to, another
+ * one, waits already, and all is as it was; GC_NO_MEMORY, and neither waits. */
+int GC_move_disappearing_link(void **link, void **to) __attribute__((nonnull(2)));
+int GC_move_long_link(void **link, void **to) __attribute__((nonnull(2)));
+
+/* Calls the function, and returns what it returns, while no link can become NULL: it may reveal pointers. It may allocate, which collects nothing
+ * meanwhile; it must not free, nor call anything else of what is declared here but GC_base, GC_size and GC_is_heap_ptr, nor leave by longjmp. */
+typedef void *(GC_CALLBACK *GC_fn_type)(void *arg);
+void *GC_call_with_alloc_lock(GC_fn_type function, void *arg) __attribute__((nonnull(1)));
+
 /* --- Roots: ranges of memory that are searched for pointers --- */
 
 /* From lo on, below hi; incomplete words at the ends are left out. A range may be added more than once, and must be
@@ -158,6 +195,7 @@ void GC_exclude_static_roots(void *lo, void *hi);
 #define GC_SUCCESS 0
 #define GC_DUPLICATE 1
 #define GC_NO_THREADS 2
+#define GC_NO_MEMORY 2
 #define GC_UNIMPLEMENTED 3
 #define GC_NOT_FOUND 4
 

@@ -169,6 +169,101 @@ void **GC_get_referrers(void *const *objects, size_t n, size_t *count);
  * None for what never holds pointers (GC_malloc_atomic), and for an address in objects that is in no live object. */
 void **GC_get_referents(void *const *objects, size_t n, size_t *count);
 
+/* --- Weak references ---
+ *
+ * A weak reference is an object of the heap that knows another one, its target, and does not keep it. When the target has been found unreachable, or
+ * is freed, or its last reference given back, the weak reference is cleared. A short one is cleared before finalizers are run, a long one
+ * when the target is really gone: it still knows a target whose finalizer has brought it back (.NET's short and long ones, Python's
+ * weakref, Java's WeakReference and, as a long one with a queue, PhantomReference). All weak references to an object are cleared at once,
+ * and so are those to all objects that died with it.
+ *
+ * The target may be any object of the heap: of the functions of gc.h, and where libgleaner.so is preloaded also of malloc; then free
+ * clears, as does a realloc that moves the object. A weak reference itself is reclaimed when nothing leads to it. It is opaque, and is not
+ * to be copied. Any thread may call at any time; none of them may be called by a signal handler, or under GC_call_with_alloc_lock. */
+
+struct GC_weak;
+struct GC_ref_queue;
+enum { GC_WEAK_SHORT, GC_WEAK_LONG };
+
+/* Called once for each time that the collector, or a free, has cleared the weak reference: some time after, as finalizers are, with no lock held.
+ * Of those cleared at once the newest comes first. It may do anything. It is not called for a weak reference that is itself
+ * garbage by the time when its target's end is found, nor for one that was freed since. */
+typedef void (GC_CALLBACK *GC_weak_proc)(struct GC_weak *weak, void *arg);
+
+/* A weak reference to the target, or to none if that is NULL. callback may be NULL; arg lives as long as the weak reference does. What the
+ * target is found by later is the pointer given here, also one into the object. NULL with errno: EINVAL, the target is no live object, or no
+ * such kind; ENOMEM. */
+struct GC_weak *GC_weak_new(void *target, int kind, GC_weak_proc callback, void *arg);
+
+/* The same, without a callback: when it is cleared it is put into the queue, which keeps it until it is taken out. It keeps the queue. */
+struct GC_weak *GC_weak_new_queued(void *target, int kind, struct GC_ref_queue *queue, void *arg) __attribute__((nonnull(3)));
+
+/* The target, which the caller holds from then on, or NULL once it was cleared. Without a lock: a few nanoseconds. Who may free the target
+ * explicitly in another thread needs GC_weak_get_ref. */
+void *GC_weak_get(const struct GC_weak *weak) __attribute__((nonnull(1)));
+
+/* The same with one reference more (GC_ref), to be given back with GC_unref: for objects that end with their last reference. NULL also for an object
+ * at its end; with errno EOVERFLOW for one that has as many references as can be counted. */
+void *GC_weak_get_ref(const struct GC_weak *weak) __attribute__((nonnull(1)));
+
+void *GC_weak_arg(const struct GC_weak *weak) __attribute__((nonnull(1)));
+
+/* Another target, or none: nobody is told. 0, or -1 with errno as GC_weak_new; then it has no target. */
+int GC_weak_set(struct GC_weak *weak, void *target) __attribute__((nonnull(1)));
+void GC_weak_clear(struct GC_weak *weak) __attribute__((nonnull(1)));
+
+/* Ends the weak reference at once; it also leaves its queue. GC_free does the same. NULL is ignored. */
+void GC_weak_free(struct GC_weak *weak);
+
+/* A queue of weak references that were cleared (Java's ReferenceQueue), the one cleared first in front. It is reclaimed when neither the program nor
+ * a weak reference leads to it, and must not be freed while one does. NULL with errno ENOMEM. */
+struct GC_ref_queue *GC_ref_queue_new(void);
+
+/* Takes the first one out; NULL when there is none. Any number of threads. */
+struct GC_weak *GC_ref_queue_poll(struct GC_ref_queue *queue) __attribute__((nonnull(1)));
+
+/* The same, and waits for one, at most for so many nanoseconds: then NULL with errno ETIMEDOUT. It may take a moment longer. */
+#define GC_FOREVER UINT64_MAX
+struct GC_weak *GC_ref_queue_wait(struct GC_ref_queue *queue, uint64_t nanoseconds) __attribute__((nonnull(1)));
+
+/* --- Weak hash maps and ephemerons ---
+ *
+ * A map from objects to values. It does not keep its keys; it keeps a value as long as both the key and the map live, and no longer, even if the value
+ * leads to the key (Java's WeakHashMap does not end then). Entries of dead keys vanish by themselves. Keys are compared by their addresses, and
+ * are any objects of the heap, as the targets of weak references; an object that is moved by realloc is another key. Values are any pointers.
+ *
+ * Any thread may call at any time, each call is one step for the others. Each takes the one lock of all maps, for some 50 ns. The map is an object of
+ * the heap, opaque; GC_free may be called for it. Its memory is used again for other maps, though never given back to the kernel. */
+
+struct GC_weak_map;
+struct GC_ephemeron;
+
+/* NULL with errno ENOMEM. */
+struct GC_weak_map *GC_weak_map_new(void);
+
+/* The value of the key, which the caller then holds; NULL when it has none. */
+void *GC_weak_map_get(struct GC_weak_map *map, const void *key) __attribute__((nonnull(1)));
+
+/* The key has this value from now on, and no longer another. 0, or -1 with errno: EINVAL, no object begins at key, or it is at its end; ENOMEM. */
+int GC_weak_map_set(struct GC_weak_map *map, void *key, void *value) __attribute__((nonnull(1)));
+
+/* 1, or 0 when the key had no value. */
+int GC_weak_map_remove(struct GC_weak_map *map, const void *key) __attribute__((nonnull(1)));
+
+/* Keys that were not yet found dead. */
+size_t GC_weak_map_count(struct GC_weak_map *map) __attribute__((nonnull(1)));
+
+/* Calls the function for each key, with its value, as the map was at the beginning: the function may change the map, and all keys and
+ * values stay meanwhile. The newest key comes first. 0, or -1 with errno ENOMEM, and it was not called. */
+int GC_weak_map_each(struct GC_weak_map *map, void (*function)(void *key, void *value, void *arg), void *arg) __attribute__((nonnull(1, 2)));
+
+/* An ephemeron: a map of a single key. NULL with errno as GC_weak_map_set. */
+struct GC_ephemeron *GC_ephemeron_new(void *key, void *value);
+/* The key, and its value in *value (which may be NULL, for nowhere); NULL, and a value of NULL, once the key is dead. */
+void *GC_ephemeron_get(struct GC_ephemeron *ephemeron, void **value) __attribute__((nonnull(1)));
+/* Another value. 0, or -1 with errno EINVAL when the key is dead. */
+int GC_ephemeron_set(struct GC_ephemeron *ephemeron, void *value) __attribute__((nonnull(1)));
+
 /* --- Callbacks (gc.callbacks) --- */
 
 enum GC_phase {

@@ -106,8 +106,10 @@ static void collector_abandon(void) {
   atomic_store(&heap_alarm, true);
 }
 
+static THREAD_LOCAL bool collector_out; /* this thread has a lock that collections take */
+
 static bool collector_is_inside(void) {
-  if (likely(!collector_mine.inside)) return false;
+  if (likely(!collector_mine.inside)) return collector_out;
   if (!gc_events_are_left()) return true;
   collector_abandon();
   return false;
@@ -388,6 +390,12 @@ int collector_look(void (*look)(void *arg), void *arg) {
   }
   errno = saved;
   return facts.error;
+}
+
+bool collector_stay_out(bool out) {
+  bool before = collector_out;
+  collector_out = out;
+  return before;
 }
 
 void collector_disable(void) { atomic_fetch_add(&collector_disabled, 1); }

@@ -39,6 +39,9 @@ void collector_disable(void);
 bool collector_enable(void); /* true: enabled again */
 bool collector_is_disabled(void);
 
+/* From now on this thread begins no collection: it has a lock that collections take. Returns what was before. */
+bool collector_stay_out(bool out);
+
 /* Takes all that is alive out of all collections, or puts it back. 0 or an errno value: EBUSY in a callback of a collection. */
 int collector_freeze(bool freeze);
 

@@ -541,6 +541,21 @@ void mark_all(void) {
   mark_recover_slow(m);
 }
 
+static void (*mark_told)(uintptr_t object);
+
+void mark_tell(void (*told)(uintptr_t object)) {
+  struct marker *m = mark.markers;
+  CHECK(!mark.later && !m->running && !m->scouts);
+  mark_told = told;
+  m->scouted = told ? STATE_LIVE : 0;
+}
+
+__attribute__((noinline)) bool mark_meet(struct marker *m, uint8_t old, const struct mark_state *candidate) {
+  if (likely(!mark_told)) return scouts_meet(m, old, candidate->state);
+  mark_told(units_address(candidate->object));
+  return false;
+}
+
 unsigned mark_count(void) { return workers_count(); }
 
 bool mark_may_read(uintptr_t lo, uintptr_t hi) { return !(holes_any() && holes_meet(lo, hi)); }

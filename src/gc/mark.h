@@ -61,6 +61,10 @@ void mark_slot(struct block *block, uint32_t slot);
 /* Until nothing is left to be looked into. */
 void mark_all(void);
 
+/* Until told is NULL: told of each object that is taken, where it begins, by the calls above but mark_all. The world is stopped, and
+ * mark_all was called before. Slower, by a marker alone. */
+void mark_tell(void (*told)(uintptr_t object));
+
 /* Whether everything could be read; if not, something reachable may have been missed. */
 bool mark_is_complete(void);
 

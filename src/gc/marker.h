@@ -47,7 +47,7 @@ struct marker {
   size_t limit; /* bytes of the region that were ever used */
   const struct unit *units;
   struct mark_colour colour;
-  uint8_t scouted;        /* MARK_SCOUTED when scouts are out, else 0 */
+  uint8_t scouted;        /* MARK_SCOUTED when scouts are out, STATE_LIVE when somebody is told of all, else 0 */
   bool unaligned, odd;    /* odd: objects cannot simply be read word by word */
   bool running;
   bool failed;            /* something could not be read */
@@ -94,6 +94,10 @@ void mark_add_hole(uintptr_t lo, uintptr_t hi);
  * begins a segment, which has been put on the stack: then its contents need no look. */
 bool scouts_meet(struct marker *m, uint8_t old, uint8_t *state);
 
+struct mark_state;
+/* The same, or somebody is told of the object. */
+bool mark_meet(struct marker *m, uint8_t old, const struct mark_state *candidate);
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 ALWAYS_INLINE void mark_push(struct marker *m, uint64_t object) {
@@ -123,7 +127,7 @@ ALWAYS_INLINE void mark_take(struct marker *m, struct mark_state candidate, bool
   if ((state & m->colour.mask) != m->colour.want) return;
   if (running && !mark_exchange(m, candidate.state, &state)) return;
   if (!running) *candidate.state = state ^ m->colour.paint;
-  if (unlikely(state & m->scouted) && scouts_meet(m, state, candidate.state)) return;
+  if (unlikely(state & m->scouted) && mark_meet(m, state, &candidate)) return;
   if (candidate.object & UNITS_LENGTH) mark_push(m, candidate.object);
 }
 

@@ -4,9 +4,12 @@
 
 #include "gc/settle.h"
 
+#include "gc/ephemeron.h"
 #include "gc/errand.h"
+#include "gc/links.h"
 #include "gc/mark.h"
 #include "gc/watch.h"
+#include "gc/weak.h"
 
 static void settle_mark_pin(struct watch *watch, void *arg) {
   (void)arg;
@@ -19,17 +22,44 @@ void settle_roots(unsigned generation, settle_root *root, void *arg) {
 }
 
 void settle_mark(unsigned generation) {
-  (void)generation;
   mark_all();
+  ephemeron_mark(generation);
+  weak_note(WATCH_WEAK, generation);
+  links_note(WATCH_LINK, generation);
+  ephemeron_mark_again(generation);
+  weak_note(WATCH_LONG, generation);
+  links_note(WATCH_LONG_LINK, generation);
 }
 
-void settle_commit(unsigned generation) { (void)generation; }
-void settle_forget(unsigned generation) { (void)generation; }
-void settle_ages(unsigned generation) { watch_note_ages(generation); }
+void settle_commit(unsigned generation) {
+  weak_commit(generation);
+  links_commit(generation);
+  ephemeron_commit(generation);
+}
 
-struct errand *settle_dying(uintptr_t object) { return (void)object, NULL; }
+void settle_forget(unsigned generation) {
+  (void)generation;
+  weak_forget();
+  links_forget();
+  ephemeron_forget();
+}
+
+void settle_ages(unsigned generation) {
+  ephemeron_note_young(generation);
+  watch_note_ages(generation);
+  ephemeron_renew_young();
+}
+
+struct errand *settle_dying(uintptr_t object) {
+  weak_freed(object, false);
+  links_freed(object, false);
+  return NULL;
+}
 
 void settle_freed(uintptr_t object) {
+  weak_freed(object, true);
+  links_freed(object, true);
+  ephemeron_freed(object);
   for (struct watch *watch = watch_first(object), *next; watch; watch = next) {
     next = watch_after(watch);
     if (watch->kind != WATCH_PIN) watch_remove(watch);

@@ -80,7 +80,15 @@ static struct watch **watch_bucket(uintptr_t object) {
 static void watch_hash(struct watch *watch) {
   struct watch **bucket = watch_bucket(watch->object);
   watch->same = *bucket;
+  watch->same_at = bucket;
+  if (watch->same) watch->same->same_at = &watch->same;
   *bucket = watch;
+}
+
+/* At once, also where very many wait for the same object. */
+static void watch_unhash(struct watch *watch) {
+  *watch->same_at = watch->same;
+  if (watch->same) watch->same->same_at = watch->same_at;
 }
 
 /* The old table is lost: all of them together are as large as the last one. */
@@ -128,6 +136,15 @@ void watch_renew(struct watch *watch) {
   watch_link(watch, 0);
 }
 
+uintptr_t watch_object(uintptr_t address) {
+  const struct block *block = region_find(address);
+  if (!block || !block_contains(block, address)) return 0;
+  uint32_t slot = block_slot(block, address);
+  _Atomic uint32_t *count = counts_find(block, slot);
+  if (!state_is_live(((volatile uint8_t *)block->state)[slot]) || (count && atomic_load(count) & COUNT_DYING)) return 0;
+  return block_slot_address(block, slot);
+}
+
 bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object) {
   struct block *block = region_find(object);
   _Atomic uint32_t *count = block ? counts_make(block, block_slot(block, object)) : NULL;
@@ -149,9 +166,7 @@ static void watch_unlist(uintptr_t object) {
 }
 
 void watch_remove(struct watch *watch) {
-  struct watch **link = watch_bucket(watch->object);
-  while (*link != watch) link = &(*link)->same;
-  *link = watch->same;
+  watch_unhash(watch);
   watch_unlink(watch);
   watches.entries--;
   watches.count[watch->kind]--;

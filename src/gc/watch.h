@@ -16,15 +16,17 @@ enum watch_kind {
   WATCH_LONG,      /* and after it */
   WATCH_LINK,      /* libgc's disappearing link: before, */
   WATCH_LONG_LINK, /* and after */
-  WATCH_HANDLE,    /* the object holds one of the above, which goes with it */
-  WATCH_KEY,       /* of an ephemeron */
+  WATCH_HANDLE,    /* the object is one of the above, which goes with it; */
+  WATCH_HOLDER,    /* or a link lies in it */
+  WATCH_KEY,       /* of an ephemeron; */
+  WATCH_MAP,       /* and where it is kept */
   WATCH_FINALIZER,
   watch_kinds,
 };
 
 struct watch {
   uintptr_t object; /* where it begins */
-  struct watch *same;          /* next with this hash */
+  struct watch *same, **same_at; /* with this hash */
   struct watch *next, **at;    /* in the list of its kind and age */
   uint8_t kind, age;           /* enum watch_kind; 0 to 2, the object's or younger */
 };
@@ -41,6 +43,9 @@ bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object);
 void watch_remove(struct watch *watch);
 /* It leads to something that may be young: seen by the next collection of any generation. */
 void watch_renew(struct watch *watch);
+
+/* Where the object begins that the address points to or into, and that is not at its end; 0: there is none. */
+uintptr_t watch_object(uintptr_t address);
 
 /* All of one object: for (w = watch_first(object); w; w = watch_after(w)). The next one is to be read before w is removed. */
 struct watch *watch_first(uintptr_t object);

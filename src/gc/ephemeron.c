@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ * Ephemerons. Must not know how marking goes, nor what maps are for.
+ *
+ * To mark until nothing is found. Values may lead to keys of other entries, which lead to values, and so on: a chain of n entries in random order
+ * takes n rounds if each round looks at all that are left. So after two rounds, which all markers share and which do for nearly everything, one
+ * marker goes on and tells of each object that it takes: an object that is the key of an entry, or a map, says so by its word beside the slot
+ * (COUNT_LISTED), and brings up its entries at once. So each object and each entry is looked at once, whatever the order.
+ *
+ * An entry is listed by the age of the younger of its key and its value, so that a minor collection finds the old key of a young
+ * value; the list of its key's age will do once both are as old. */
+#include "config.h"
+
+#include "gc/ephemeron.h"
+
+#include "gc/mark.h"
+#include "os/memory.h"
+
+#include <errno.h>
+
+enum { ephemeron_buckets_first = 1024, ephemeron_rounds = 2 };
+
+struct ephemeron {
+  struct watch key;
+  uintptr_t value;
+  struct ephemeron_map *map;
+  struct ephemeron *same;       /* with this hash */
+  struct ephemeron *next, **at; /* in the map */
+  struct ephemeron *wait;       /* among those whose value may be dead; or not in use */
+  struct ephemeron *ready;      /* among those whose value is to be marked; or among the young */
+  bool waits;
+};
+
+struct ephemeron_map {
+  struct watch object;
+  struct ephemeron *first;
+  size_t count;
+  struct ephemeron_map *spare;
+};
+
+static struct {
+  struct ephemeron **bucket;
+  size_t buckets, count; /* buckets: a power of two */
+  struct ephemeron *spare;
+  struct ephemeron_map *spare_map;
+  /* of one collection */
+  struct ephemeron *waiting, *ready, *young;
+  unsigned generation;
+} ephemerons;
+
+/* --- by map and key --- */
+
+static struct ephemeron **ephemeron_bucket(const struct ephemeron_map *map, uintptr_t key) {
+  return &ephemerons.bucket[((key >> 4) ^ ((uintptr_t)map >> 3)) * 0x9e3779b97f4a7c15u >> 20 & (ephemerons.buckets - 1)];
+}
+
+static void ephemeron_hash(struct ephemeron *entry) {
+  struct ephemeron **bucket = ephemeron_bucket(entry->map, entry->key.object);
+  entry->same = *bucket;
+  *bucket = entry;
+}
+
+static struct ephemeron **ephemeron_place(const struct ephemeron_map *map, uintptr_t key) {
+  struct ephemeron **place = ephemeron_bucket(map, key);
+  while (*place && ((*place)->key.object != key || (*place)->map != map)) place = &(*place)->same;
+  return place;
+}
+
+struct ephemeron *ephemeron_find(struct ephemeron_map *map, uintptr_t key) {
+  return ephemerons.buckets ? *ephemeron_place(map, key) : NULL;
+}
+
+/* The old table is lost: all of them together are as large as the last one. */
+static bool ephemeron_make_room(void) {
+  if (ephemerons.count < ephemerons.buckets) return true;
+  size_t old = ephemerons.buckets, buckets = old ? 2 * old : ephemeron_buckets_first;
+  struct ephemeron **before = ephemerons.bucket, **table = os_arena_alloc(buckets * sizeof(struct ephemeron *), 64);
+  if (!table) return old > 0; /* longer chains */
+  ephemerons.bucket = table;
+  ephemerons.buckets = buckets;
+  for (size_t i = 0; i < old; i++)
+    for (struct ephemeron *entry = before[i], *next; entry; entry = next) {
+      next = entry->same;
+      ephemeron_hash(entry);
+    }
+  return true;
+}
+
+/* --- maps and entries --- */
+
+struct ephemeron_map *ephemeron_map_make(uintptr_t object) {
+  struct ephemeron_map *map = ephemerons.spare_map;
+  if (map) ephemerons.spare_map = map->spare;
+  else map = os_arena_alloc(sizeof *map, _Alignof(struct ephemeron_map));
+  if (!map) return NULL;
+  *map = (struct ephemeron_map){0};
+  if (watch_add(&map->object, WATCH_MAP, object)) return map;
+  map->spare = ephemerons.spare_map;
+  ephemerons.spare_map = map;
+  return NULL;
+}
+
+uintptr_t ephemeron_key(const struct ephemeron *entry) { return entry->key.object; }
+uintptr_t ephemeron_value(const struct ephemeron *entry) { return entry->value; }
+size_t ephemeron_count(const struct ephemeron_map *map) { return map->count; }
+struct ephemeron *ephemeron_first(const struct ephemeron_map *map) { return map->first; }
+struct ephemeron *ephemeron_next(const struct ephemeron *entry) { return entry->next; }
+
+static void ephemeron_recycle(struct ephemeron *entry) {
+  entry->wait = ephemerons.spare;
+  ephemerons.spare = entry;
+}
+
+static int ephemeron_add(struct ephemeron_map *map, uintptr_t key, uintptr_t value) {
+  if (!ephemeron_make_room()) return ENOMEM;
+  struct ephemeron *entry = ephemerons.spare;
+  if (entry) ephemerons.spare = entry->wait;
+  else entry = os_arena_alloc(sizeof *entry, _Alignof(struct ephemeron));
+  if (!entry) return ENOMEM;
+  *entry = (struct ephemeron){.value = value, .map = map, .next = map->first, .at = &map->first};
+  if (!watch_add(&entry->key, WATCH_KEY, key)) {
+    ephemeron_recycle(entry);
+    return ENOMEM;
+  }
+  if (entry->next) entry->next->at = &entry->next;
+  map->first = entry;
+  map->count++;
+  ephemerons.count++;
+  ephemeron_hash(entry);
+  return 0;
+}
+
+int ephemeron_set(struct ephemeron_map *map, uintptr_t key, uintptr_t value) {
+  struct ephemeron *entry = ephemeron_find(map, key);
+  if (!entry) return key && watch_object(key) == key ? ephemeron_add(map, key, value) : EINVAL;
+  entry->value = value;
+  watch_renew(&entry->key);
+  return 0;
+}
+
+void ephemeron_remove(struct ephemeron *entry) {
+  watch_remove(&entry->key);
+  *ephemeron_place(entry->map, entry->key.object) = entry->same;
+  *entry->at = entry->next;
+  if (entry->next) entry->next->at = entry->at;
+  entry->map->count--;
+  ephemerons.count--;
+  ephemeron_recycle(entry);
+}
+
+static void ephemeron_map_end(struct ephemeron_map *map) {
+  while (map->first) ephemeron_remove(map->first);
+  watch_remove(&map->object);
+  map->spare = ephemerons.spare_map;
+  ephemerons.spare_map = map;
+}
+
+/* --- marking values --- */
+
+static bool ephemeron_lives(const struct ephemeron *entry) {
+  return watch_lives(entry->key.object, ephemerons.generation) && watch_lives(entry->map->object.object, ephemerons.generation);
+}
+
+static void ephemeron_mark_value(struct ephemeron *entry) {
+  entry->waits = false;
+  mark_range((uintptr_t)&entry->value, (uintptr_t)(&entry->value + 1));
+}
+
+static void ephemeron_begin_with(struct watch *watch, void *arg) {
+  struct ephemeron *entry = (struct ephemeron *)watch;
+  (void)arg;
+  if (ephemeron_lives(entry)) {
+    ephemeron_mark_value(entry);
+    return;
+  }
+  entry->waits = true;
+  entry->wait = ephemerons.waiting;
+  ephemerons.waiting = entry;
+}
+
+/* Marks the values of those that live by now. False: there are none. */
+static bool ephemeron_round(void) {
+  bool found = false;
+  for (struct ephemeron **link = &ephemerons.waiting, *entry; (entry = *link) != NULL;) {
+    if (entry->waits && !ephemeron_lives(entry)) {
+      link = &entry->wait;
+      continue;
+    }
+    *link = entry->wait;
+    if (!entry->waits) continue; /* brought up meanwhile */
+    ephemeron_mark_value(entry);
+    found = true;
+  }
+  return found;
+}
+
+static void ephemeron_bring_up(struct ephemeron *entry) {
+  if (!entry->waits || !ephemeron_lives(entry)) return;
+  entry->waits = false;
+  entry->ready = ephemerons.ready;
+  ephemerons.ready = entry;
+}
+
+/* In the midst of marking. */
+static void ephemeron_told(uintptr_t object) {
+  const struct block *block = region_find(object);
+  _Atomic uint32_t *count = counts_find(block, block_slot(block, object));
+  if (likely(!count) || !(atomic_load_explicit(count, memory_order_relaxed) & COUNT_LISTED)) return;
+  for (struct watch *watch = watch_first(object); watch; watch = watch_after(watch)) {
+    if (watch->kind == WATCH_KEY) ephemeron_bring_up((struct ephemeron *)watch);
+    if (watch->kind != WATCH_MAP) continue;
+    for (struct ephemeron *entry = ((struct ephemeron_map *)watch)->first; entry; entry = entry->next) ephemeron_bring_up(entry);
+  }
+}
+
+static bool ephemeron_round_told(void) {
+  mark_tell(ephemeron_told);
+  bool found = ephemeron_round();
+  while (ephemerons.ready) {
+    struct ephemeron *entry = ephemerons.ready;
+    ephemerons.ready = entry->ready;
+    ephemeron_mark_value(entry);
+  }
+  mark_tell(NULL);
+  return found;
+}
+
+void ephemeron_mark_again(unsigned generation) {
+  ephemerons.generation = generation;
+  mark_all();
+  for (unsigned round = 0; ephemerons.waiting; round++) {
+    if (round < ephemeron_rounds ? !ephemeron_round() : !ephemeron_round_told()) return;
+    mark_all();
+  }
+}
+
+void ephemeron_mark(unsigned generation) {
+  ephemerons.generation = generation;
+  ephemerons.waiting = NULL;
+  watch_each(WATCH_KEY, generation, ephemeron_begin_with, NULL);
+  ephemeron_mark_again(generation);
+}
+
+/* --- the end --- */
+
+static void ephemeron_commit_map(struct watch *watch, void *arg) {
+  if (!watch_lives(watch->object, *(const unsigned *)arg)) ephemeron_map_end((struct ephemeron_map *)watch);
+}
+
+void ephemeron_commit(unsigned generation) {
+  for (struct ephemeron *entry = ephemerons.waiting, *next; entry; entry = next) {
+    next = entry->wait;
+    entry->waits = false;
+    if (!watch_lives(entry->key.object, generation)) ephemeron_remove(entry);
+  }
+  ephemerons.waiting = NULL;
+  watch_each(WATCH_MAP, generation, ephemeron_commit_map, &generation);
+}
+
+void ephemeron_forget(void) {
+  for (struct ephemeron *entry = ephemerons.waiting; entry; entry = entry->wait) entry->waits = false;
+  ephemerons.waiting = NULL;
+}
+
+/* --- ages --- */
+
+static unsigned ephemeron_age(uintptr_t word) {
+  const struct block *block = region_find(word);
+  if (!block || !block_contains(block, word)) return 2;
+  uint8_t state = block->state[block_slot(block, word)];
+  return !state_is_live(state) || state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
+}
+
+static void ephemeron_note_if_young(struct watch *watch, void *arg) {
+  struct ephemeron *entry = (struct ephemeron *)watch;
+  (void)arg;
+  if (ephemeron_age(entry->value) >= ephemeron_age(watch->object)) return;
+  entry->ready = ephemerons.young;
+  ephemerons.young = entry;
+}
+
+void ephemeron_note_young(unsigned generation) {
+  ephemerons.young = NULL;
+  watch_each(WATCH_KEY, generation, ephemeron_note_if_young, NULL);
+}
+
+void ephemeron_renew_young(void) {
+  for (struct ephemeron *entry = ephemerons.young; entry; entry = entry->ready) watch_renew(&entry->key);
+}
+
+/* --- with the program running --- */
+
+static struct watch *ephemeron_of(uintptr_t object) {
+  struct watch *watch = watch_first(object);
+  while (watch && watch->kind != WATCH_KEY && watch->kind != WATCH_MAP) watch = watch_after(watch);
+  return watch;
+}
+
+void ephemeron_freed(uintptr_t object) {
+  for (struct watch *watch; (watch = ephemeron_of(object)) != NULL;) {
+    if (watch->kind == WATCH_KEY) ephemeron_remove((struct ephemeron *)watch);
+    else ephemeron_map_end((struct ephemeron_map *)watch);
+  }
+}

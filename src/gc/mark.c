@@ -494,9 +494,10 @@ ALWAYS_INLINE bool mark_young_none(const uintptr_t *word, __m128i base, __m128i 
 }
 
 /* Most pages hold hardly any pointers, or little else: so no branch depends on a single word. */
-ALWAYS_INLINE uint8_t mark_young_eight(struct mark_young_found *found, const uintptr_t *word, uintptr_t base, uint8_t ages) {
+ALWAYS_INLINE uint8_t mark_young_some(struct mark_young_found *found, const uintptr_t *word, size_t count, uintptr_t base,
+                                      uint8_t ages) {
   uint8_t met = 0;
-  for (unsigned i = 0; i < mark_young_stride; i++) {
+  for (size_t i = 0; i < count; i++) {
     uintptr_t offset = ((const volatile uintptr_t *)word)[i] - base;
     size_t unit = offset >> block_unit_shift;
     uint8_t here = found->ages[unit < found->units ? unit : found->behind];
@@ -525,11 +526,11 @@ uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
   }
   for (; end - word >= mark_young_stride; word += mark_young_stride) {
     if (mark_young_none(word, base, most)) continue;
-    met |= mark_young_eight(&found, word, m->base, ages);
+    met |= mark_young_some(&found, word, mark_young_stride, m->base, ages);
     if (unlikely(found.count > mark_young_room - mark_young_stride)) mark_young_found(m, &found);
   }
-  met |= mark_young_words(m, word, (size_t)(end - word), ages);
-  mark_young_found(m, &found);
+  met |= mark_young_some(&found, word, (size_t)(end - word), m->base, ages);
+  if (found.count) mark_young_found(m, &found);
   mark_go_on(m);
   return met;
 }

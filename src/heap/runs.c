@@ -33,7 +33,7 @@ enum {
   runs_young_ms = 50,                /* one younger than this does not */
   runs_dirty_allowed = 16 << 20,     /* between these: what is more than this and more than a quarter of the heap, */
   runs_dirty_expected = 64 << 20,    /* and more than will be handed out before the next collection, up to so much */
-  runs_apart = 16,                   /* units: so long a run with pages, and one without, are not made one */
+  runs_apart = 16,                   /* units: so long a run without pages is not joined to one that has some */
   runs_fill_from = (16 << 20) / block_unit, /* a heap of so many units is provided with pages */
   runs_fill = runs_huge / block_unit,       /* for so many units at a time */
 };
@@ -319,10 +319,10 @@ uint32_t runs_to_fill(uint32_t at, uint32_t units) {
   return runs.filled_end - at;
 }
 
-/* One with pages and one without are two, lest all of it count as having some: when pages of a run went back, they would be asked
- * for again, and what is zero be zeroed. */
+/* A long run without pages stays by itself, lest all of it count as having some: what is asked of the kernel for it would not be, and
+ * what is zero be zeroed. */
 static bool runs_may_join(uint32_t units, bool dirty, const struct run *other) {
-  return dirty == other->dirty || units < runs_apart || other->units < runs_apart;
+  return dirty == other->dirty || (dirty ? other->units : units) < runs_apart;
 }
 
 void runs_free(uint32_t at, uint32_t units, bool zero) {
@@ -353,17 +353,15 @@ static size_t runs_expected(void) {
   return (more < runs_dirty_expected ? (size_t)more : runs_dirty_expected) / block_unit;
 }
 
-/* How many units of the oldest run should go back. When much is dirty, only what is too much of it, and nothing that may
- * have been freed just to be used again. */
+/* How many units of the oldest run should go back: nothing of what will be handed out soon. When much is dirty, only what is too much of
+ * it, and nothing that may have been freed just to be used again. */
 static uint32_t runs_due_units(const struct run *run) {
   uint32_t age = runs_now() - run->stamp;
-  if (age >= runs_decay_ms) return run->units;
-  size_t allowed = atomic_load(&region.used) / 4;
+  size_t kept = runs_expected(), allowed = atomic_load(&region.used) / 4;
   if (allowed < runs_dirty_allowed / block_unit) allowed = runs_dirty_allowed / block_unit;
-  size_t expected = runs_expected();
-  if (allowed < expected) allowed = expected;
-  if (age < runs_young_ms || runs.dirty_units <= allowed) return 0;
-  size_t excess = runs.dirty_units - allowed;
+  if (age < runs_decay_ms && kept < allowed) kept = allowed;
+  if (age < runs_young_ms || runs.dirty_units <= kept) return 0;
+  size_t excess = runs.dirty_units - kept;
   return excess < run->units ? (uint32_t)excess : run->units;
 }
 

@@ -31,7 +31,9 @@ enum {
   memory_own_max = 8192,             /* our mappings; beyond these a mapping is refused */
   arena_chunk_least = 256 * 1024,    /* small programs touch only the pages they use of it */
   arena_chunk_most = 16 * 1024 * 1024,
-  arena_huge_from = 8 * 1024 * 1024, /* metadata of this size deserves huge pages */
+  arena_huge_from = 8 * 1024 * 1024, /* metadata of this size deserves huge pages, */
+  arena_populate_from = 1024 * 1024, /* and of this size that pages are asked for at once: it grows on */
+  arena_populate_most = 512 * 1024,
 };
 
 size_t os_page_size = 4096;
@@ -193,6 +195,7 @@ static bool arena_grow(size_t size) {
   }
   if (!p) return false;
   if (arena.total >= arena_huge_from) os_memory_huge(p, chunk);
+  if (arena.total >= arena_populate_from) os_memory_populate(p, chunk < arena_populate_most ? chunk : arena_populate_most);
   arena.total += chunk;
   if ((uintptr_t)p != arena.end) arena.at = (uintptr_t)p; /* else the chunks join */
   arena.end = (uintptr_t)p + chunk;

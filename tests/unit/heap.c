@@ -89,6 +89,28 @@ static void test_runs(uint64_t *seed) {
   OK(heap_purge(true) > 0 && runs_dirty_bytes() == 0, "purging gives all free pages back");
 }
 
+/* Beside a long run without pages one is freed that has some. */
+static void test_runs_zero(void) {
+  enum { units = 600, clean = 560, few = 2 };
+  bool zero, again, next;
+  heap_lock();
+  uint32_t at = runs_alloc(units, &zero);
+  runs_free(at + 1, clean, true);
+  runs_free(at + 1 + clean, 1, false);
+  bool good = runs_verify() && runs_alloc_at(at + 1, few, &again) && again;
+  OK(good, "what is free and zero stays so, whatever is freed beside it");
+  uint32_t fill = runs_to_fill(at + 1, few);
+  OK(fill >= few && fill <= few + ((2u << 20) >> block_unit_shift), "the kernel is asked for the pages of what is taken from it, and of what comes next");
+  good = runs_alloc_at(at + 1 + few, 1, &next) && next && (fill == few || runs_to_fill(at + 1 + few, 1) == 0);
+  OK(good, "but once");
+  runs_free(at + 1, few + 1, false);
+  runs_free(at, 1, false);
+  runs_free(at + 2 + clean, units - clean - 2, false);
+  OK(runs_verify(), "then all of it is free");
+  heap_unlock();
+  heap_purge(true);
+}
+
 static void *cache_malloc(struct cache *cache, size_t size) {
   struct bin *bin = &cache->bins[KIND_SCANNED][size_class_of(size)];
   void *p = cache_take(bin);
@@ -171,6 +193,7 @@ int main(void) {
      "no bits outside the heap find a block");
   test_size_classes();
   test_runs(&seed);
+  test_runs_zero();
   test_cache(&seed);
   test_large();
   return tap_end();

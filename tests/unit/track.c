@@ -86,6 +86,9 @@ static void test_stores(void) {
   OK(TELLS(4, 5, 899), "its neighbours when they are written for the first time");
   OK(protect(4, 2) && TELLS(899), "protecting some concerns no other");
   OK(protect(899, 1) && TELLS_NOTHING(), "all are protected");
+  int error = track_release((uintptr_t)at(3), (uintptr_t)at(5));
+  OK(error == ENOSYS ? TELLS_NOTHING() : error == 0 && TELLS(3, 4), "released ones count as written, where that can be done");
+  OK(protect(3, 2) && TELLS_NOTHING(), "and can be protected again");
 }
 
 static void *store(void *arg) {

@@ -24,6 +24,9 @@ run_collect collect 60 "$options" "$here/hidden" realloc
 ok "a hidden pointer is resized: it is told" said 'gleaner: realloc().*0x' || show
 ok "and the program is ended" status_is 134 || show
 
+run_collect collect 60 "$options" "$here/hidden" lead
+ok "what a hidden object leads to is spared with it" grep -q '^itself 1, collected 1, suspect 1$' "$work/collect.out" || show
+
 options="$options --poison"
 run_collect collect 60 "$options" "$here/hidden" free
 ok "with poison the free is told as one of memory that was taken back" said 'free().*taken back' || show

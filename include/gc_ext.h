@@ -35,7 +35,7 @@ struct GC_collection {
   unsigned long number;   /* from 1 */
   int generation;         /* 0 to 2 */
   int error;              /* 0, or the errno value of why nothing was reclaimed: EAGAIN, a thread could not be stopped */
-  const char *reason;     /* why it ran: "asked", "young", "old", "memory" or "stress" */
+  const char *reason;     /* why it ran: "asked", "young", "old", "grown", "memory" or "stress" */
   int concurrent;         /* not 0: it marked while the program ran, between two pauses */
   unsigned threads;       /* of the program, the calling one included */
   unsigned markers;       /* threads that marked */

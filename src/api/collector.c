@@ -13,6 +13,7 @@
 #include "os/threads.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum {
   collector_sweep_units = 4,  /* at each slow path, after a full collection */
@@ -121,6 +122,15 @@ void collector_thread_end(void) {
 
 /* --- collecting --- */
 
+/* What lies below the stack pointer is a root, for a coroutine's stack may be carved out of a thread's. So no value of the
+ * program's that we saved there may be left: it would stay until something overwrites it, and a queue to whose middle it leads grows
+ * for ever. A program has room for this: the loader takes more when it binds a name. */
+static __attribute__((noinline)) void collector_wipe(void) {
+  char below[2048];
+  memset(below, 0, sizeof below);
+  __asm__ volatile("" : : "r"(below) : "memory");
+}
+
 /* All that the caller keeps in registers, and its stack from here up. */
 struct collector_registers {
   uintptr_t saved[8];
@@ -131,6 +141,7 @@ struct collector_registers {
 static __attribute__((noinline)) bool collector_collect(struct collect_request *request, struct collection *facts,
                                                         bool (*act)(const struct collect_request *, struct collection *)) {
   struct collector_registers registers = {0};
+  collector_wipe();
   __asm__ volatile("movq %%rbx, 0(%0)\n\tmovq %%rbp, 8(%0)\n\tmovq %%r12, 16(%0)\n\tmovq %%r13, 24(%0)\n\t"
                    "movq %%r14, 32(%0)\n\tmovq %%r15, 40(%0)\n\tmovq %%rsp, 48(%0)"
                    :
@@ -207,11 +218,9 @@ static void collector_finish(void) {
   errno = saved;
 }
 
-/* The program runs ahead of the marking: it may by half of what there was, then it has to wait. */
+/* The program may run ahead of the marking for a while, then it has to wait. */
 static void collector_attend(void) {
-  enum { ahead = 64 << 20 };
-  bool far = heap_in_use_sum() > collector_began_with + collector_began_with / 2 + ahead;
-  if (collect_progress() == COLLECT_MARKED || far) collector_finish();
+  if (collect_progress() == COLLECT_MARKED || pace_is_ahead((size_t)atomic_load(&collector_began_with))) collector_finish();
 }
 
 static void collector_tell_before(const struct collect_request *request) {
@@ -308,7 +317,7 @@ void collector_sweep_for(size_t bytes) {
   collect_sweep(units < UINT32_MAX ? (unsigned)units : UINT32_MAX);
 }
 
-void collector_poll_slow(void) {
+static __attribute__((noinline)) void collector_poll_now(void) {
   unsigned generation;
   enum collect_reason reason;
   struct collection facts;
@@ -324,6 +333,11 @@ void collector_poll_slow(void) {
   if (!pace_is_due(&generation, &reason) || !collector_may()) return;
   struct collect_request request = collector_request(generation, reason);
   collector_once(&request, &facts);
+}
+
+void collector_poll_slow(void) {
+  collector_poll_now();
+  collector_wipe();
 }
 
 /* Twice where something was spared the first time. */

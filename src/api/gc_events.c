@@ -44,7 +44,7 @@ __attribute__((constructor(102))) static void gc_events_constructor(void) {
 /* --- what is told --- */
 
 const char *gc_events_reason(enum collect_reason reason) {
-  static const char *const reasons[] = {"asked", "young", "old", "memory", "stress"};
+  static const char *const reasons[] = {"asked", "young", "old", "grown", "memory", "stress"};
   return reasons[reason];
 }
 

@@ -106,7 +106,7 @@ static void gc_log_times(struct gc_line *line, const struct collection *facts) {
 
 void gc_log_collection(const struct collection *facts) {
   static const char *const whys[] = {"asked for", "enough was allocated", "the oldest generation has grown by a quarter",
-                                     "memory is short", "stress"};
+                                     "the heap has grown by as much as is live", "memory is short", "stress"};
   struct gc_line line;
   if (!birth_options.gc_log) return;
   gc_line_begin(&line, facts->number, facts->generation);

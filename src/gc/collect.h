@@ -15,6 +15,7 @@ enum collect_reason {
   COLLECT_ASKED,     /* somebody called for it */
   COLLECT_YOUNG,     /* enough new memory was handed out */
   COLLECT_OLD,       /* what was promoted to the oldest generation is a quarter of it */
+  COLLECT_GROWN,     /* more malloc'ed memory is new than is live */
   COLLECT_MEMORY,    /* a limit was reached, or the kernel refused memory */
   COLLECT_STRESS,
 };

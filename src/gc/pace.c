@@ -12,7 +12,8 @@ enum {
   pace_nursery_any = 32 << 20,   /* up to here for any heap, */
   pace_nursery_most = 64 << 20,  /* and here for one of which it is an eighth; half as much when they take a sixteenth */
   pace_grow_share = 3, pace_shrink_share = 15, /* of the program's time to theirs */
-  pace_owned_ahead = 24 << 20,   /* that it may grow by, whatever collections cost */
+  pace_owned_ahead = 24 << 20,   /* that it may grow by, whatever collections cost; or by what is live, */
+  pace_owned_doublings = 2,      /* up to four times that where collections found little */
   pace_owned_least = 16 << 20,   /* the program frees most itself */
   pace_old_share = 4,          /* CPython's quarter */
   pace_much = 8 << 20,         /* promoted: reason enough, however few collections there were */
@@ -22,6 +23,8 @@ enum {
   pace_look_again = 256 << 10, /* bytes; when what was due by bytes was not due otherwise */
   pace_failure_ns = 1000 * 1000 * 1000,
   pace_first_ns = 200 * 1000 * 1000, /* a program that ends sooner is left alone, unless it grows fast */
+  pace_run_ahead = 64 << 20,   /* and half of what there was: of a concurrent marking */
+  pace_owned_run_ahead = 12 << 20, /* or half of what is live */
 };
 
 static struct {
@@ -34,8 +37,10 @@ static struct {
   size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
   unsigned grown;               /* doublings of the nursery */
   uint64_t ended;               /* the last collection, in process time */
-  size_t old;                   /* bytes that the last full collection left */
-  size_t live;                  /* of what the program owns, as far as the last collection saw */
+  size_t old;                   /* bytes that the last full collection left, without what it did not prove to be alive: */
+  size_t doubtful;              /* suspects, and what is newer than the marking */
+  size_t live;                  /* old; before the first full collection what a minor one left */
+  bool swept;                   /* a full one has been done */
   unsigned back_off;
 } pace;
 
@@ -67,8 +72,8 @@ static void pace_note(void) {
   atomic_store(&pace.collected, pace_collected_kinds());
 }
 
-/* So much less is in use by now of what was in use when the collection ended. Nearly always there is but one of the two. */
-static void pace_note_swept(size_t bytes) {
+/* So much less of what is in use is not new. Nearly always there is but one of the two. */
+static void pace_note_less(size_t bytes) {
   atomic_fetch_sub(pace_owned() > pace_collected_kinds() ? &pace.owned : &pace.collected, (ptrdiff_t)bytes);
 }
 
@@ -82,9 +87,16 @@ static void pace_set_alarm(size_t more) {
   atomic_store(&heap_alarm_at, heap_in_use_sum() + (ptrdiff_t)more);
 }
 
+/* So much of what the program owns may be new, whatever a collection costs: this bounds the heap by what is live. */
+static size_t pace_owned_most(void) {
+  size_t live = pace.live << (pace.back_off < pace_owned_doublings ? pace.back_off : pace_owned_doublings);
+  return live > pace_owned_ahead ? live : pace_owned_ahead;
+}
+
 static void pace_expect(void) {
-  size_t owned = pace_owned_nursery() << pace.back_off, collected = atomic_load(&pace.nursery);
+  size_t owned = pace_owned_nursery() << pace.back_off, most = pace_owned_most(), collected = atomic_load(&pace.nursery);
   bool only_owned = pace_owns() && pace_collected_kinds() == 0;
+  if (owned > most) owned = most;
   pace_set_alarm(only_owned ? owned : collected);
 }
 
@@ -128,19 +140,29 @@ static unsigned pace_generation(enum collect_reason *reason) {
 }
 
 /* Owned memory is looked at only as often as the program can afford. */
-static bool pace_may_afford(void) {
-  size_t new = pace_new_owned();
-  if (new >= pace_owned_ahead && new >= pace.live && pace.back_off == 0) return true;
-  return os_process_clock() >= atomic_load(&pace.not_before);
-}
+static bool pace_may_afford(void) { return os_process_clock() >= atomic_load(&pace.not_before); }
 
 bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
   size_t nursery = atomic_load(&pace.nursery), collected = pace_new_collected(), owned = pace_new_owned();
   bool due = collected >= nursery || ((owned >> pace.back_off) >= pace_owned_nursery() && pace_may_afford());
-  if (pace_heap() < pace.settings.initial_heap) due = false;
-  if (due) *generation = pace_generation(reason);
-  else pace_set_alarm(pace_look_again);
-  return due;
+  bool much = owned >= pace_owned_most();
+  if (pace_heap() < pace.settings.initial_heap) due = much = false;
+  if (!due && !much) {
+    pace_set_alarm(pace_look_again);
+    return false;
+  }
+  *generation = pace_generation(reason);
+  if (!due && *generation < 2 && pace.counts[2] > 0) { /* what was promoted may be garbage, and keep what is new */
+    *generation = 2;
+    *reason = COLLECT_GROWN;
+  }
+  return true;
+}
+
+bool pace_is_ahead(size_t began_with) {
+  size_t owned = pace.live / 2 > pace_owned_run_ahead ? pace.live / 2 : pace_owned_run_ahead;
+  size_t most = pace_owned() > pace_collected_kinds() ? owned : began_with / 2 + pace_run_ahead;
+  return heap_in_use_sum() > (ptrdiff_t)(began_with + most);
 }
 
 void pace_counts(size_t counts[collect_generations]) {
@@ -149,9 +171,10 @@ void pace_counts(size_t counts[collect_generations]) {
   counts[2] = pace.counts[2];
 }
 
-/* Little was reclaimed of what is new: the next is due twice as late. Counts what was found, though it is spared this once. */
+/* Little of what is new was found to be garbage: the next is due twice as late. Counts what is spared this once. */
 static void pace_back_off(const struct sweep_counts *swept, size_t new) {
   size_t found = swept->bytes + swept->suspect_bytes;
+  if (!pace_owns()) return;
   if (found >= new / pace_little_share) pace.back_off = 0;
   else if (pace.back_off < pace_back_off_most) pace.back_off++;
 }
@@ -174,15 +197,27 @@ static void pace_learn_cost(uint64_t cost) {
 static void pace_count_minor(const struct collection *facts, size_t new) {
   size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
   pace_learn_cost(facts->pause_ns);
-  if (pace_owns()) pace_back_off(&facts->swept, new);
+  pace_back_off(&facts->swept, new);
+  ptrdiff_t kept = pace_owned() - (ptrdiff_t)facts->swept.suspect_bytes;
+  if (!pace.swept) pace.live = kept > 0 ? (size_t)kept : 0;
   pace.promoted_1 = facts->generation == 0 ? pace.promoted_1 + promoted_1 : promoted_1;
   pace.promoted_2 += facts->swept.promoted_bytes;
   pace.counts[1] = facts->generation == 0 ? pace.counts[1] + 1 : 0;
   if (facts->generation == 1) pace.counts[2]++;
 }
 
+/* What was allocated while it was marked, as far as it was not freed. */
+static size_t pace_newer(const struct collection *facts) {
+  ptrdiff_t newer = facts->concurrent ? heap_in_use_sum() - (ptrdiff_t)facts->heap_before : 0;
+  return newer > 0 ? (size_t)newer : 0;
+}
+
 /* The rest when it is swept. The suspects are old now, and garbage: much of it is worth another one. */
-static void pace_count_full(const struct collection *facts) {
+static void pace_count_full(const struct collection *facts, size_t new) {
+  size_t newer = pace_newer(facts);
+  pace_back_off(&facts->swept, new);
+  pace_note_less(newer);
+  pace.doubtful = facts->swept.suspect_bytes + newer;
   pace.promoted_1 = 0;
   pace.promoted_2 = facts->swept.suspect_bytes;
   pace.counts[1] = pace.counts[2] = 0;
@@ -195,19 +230,18 @@ void pace_collected(const struct collection *facts) {
     atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);
   } else {
     pace_set_pause(facts->pause_ns + facts->first_pause_ns + (facts->concurrent ? facts->mark_ns : 0));
-    if (facts->generation == 2) pace_count_full(facts);
+    if (facts->generation == 2) pace_count_full(facts, new);
     else pace_count_minor(facts, new);
-    ptrdiff_t kept = atomic_load(&pace.owned) - (ptrdiff_t)facts->swept.suspect_bytes;
-    pace.live = kept > 0 ? (size_t)kept : 0;
   }
   pace.ended = os_process_clock();
   pace_expect();
 }
 
 void pace_swept(const struct sweep_counts *counts) {
-  pace.old = counts->survived_bytes;
-  pace_note_swept(counts->bytes);
-  pace.live -= counts->bytes < pace.live ? counts->bytes : pace.live; /* before the sweep it counted as live */
+  pace.old = counts->survived_bytes > pace.doubtful ? counts->survived_bytes - pace.doubtful : 0;
+  pace.live = pace.old;
+  pace.swept = true;
+  pace_note_less(counts->bytes);
   pace_choose_nursery();
   pace_expect();
 }

@@ -7,9 +7,12 @@
  * much; generation 2 when what was promoted to it exceeds a quarter of it, and 1 was collected so many times or that is
  * much. Where the program owns its memory, generation 0 alone would reclaim nothing, so 1 is collected in its place.
  *
- * Backing off, for malloc'ed memory: a collection that reclaims little doubles the bytes until the next; and after each the program
- * runs for so long that collections take no more than cpu_percent of its time, unless the heap has doubled. Any thread may ask at
- * any time; the rest is called by the one that collects. */
+ * Backing off, for malloc'ed memory: a collection that finds little doubles the bytes until the next; and after each the program
+ * runs for so long that collections take no more than cpu_percent of its time. But when that is more new memory than is live (as
+ * the last full collection saw it; up to four times as much after ones that found little), a collection comes whatever it costs,
+ * of everything if the last was not: so the heap keeps within a constant factor of what is live. Garbage is given up by the
+ * second collection that finds it, so twice that much may lie there. Any thread may ask at any time; the rest is called by the
+ * one that collects. */
 #ifndef GLEANER_PACE_H
 #define GLEANER_PACE_H
 
@@ -27,6 +30,8 @@ void pace_set(const struct pace_settings *settings);
 
 /* True, with the generation and the reason, when a collection is due. A few loads when it is not. */
 bool pace_is_due(unsigned *generation, enum collect_reason *reason);
+/* So much is in use by now that a concurrent marking which began with so many bytes in use has to come to its end. */
+bool pace_is_ahead(size_t began_with);
 /* As CPython's gc.get_count: bytes since the last collection, collections of 0 since one of 1, of 1 since one of 2. */
 void pace_counts(size_t counts[collect_generations]);
 

@@ -82,6 +82,11 @@ uint64_t sweep_groups(const struct block *block, unsigned generation) {
   return generation == 0 ? block->young : sweep_all_groups(block);
 }
 
+/* As heap_in_use counts it: a large object has all of its units. */
+static size_t sweep_slot_bytes(const struct block *block) {
+  return block->slot_size ? block->slot_size : (size_t)block->units * block_unit;
+}
+
 /* --- before and after marking --- */
 
 static void sweep_change_new(struct block *block, uint8_t with) {
@@ -118,7 +123,7 @@ void sweep_question(struct block *block, uint64_t groups, unsigned generation, s
     sweep_store(block, at, v);
     uint32_t found = bits_count(sweep_mask(first));
     counts->suspects += found;
-    counts->suspect_bytes += found * block_slot_bytes(block);
+    counts->suspect_bytes += found * sweep_slot_bytes(block);
   }
 }
 
@@ -186,7 +191,7 @@ uint8_t sweep_minor(struct block *block, uint64_t groups, unsigned generation, s
     sweep_store(block, at, v);
   }
   uint32_t dead_count = sweep_sum(dead_sum), survived = sweep_sum(alive_sum), young = sweep_sum(young_sum);
-  size_t size = block_slot_bytes(block);
+  size_t size = sweep_slot_bytes(block);
   counts->objects += dead_count;
   counts->bytes += dead_count * size;
   counts->survived += survived;
@@ -310,7 +315,7 @@ static void sweep_block(struct block *block) {
     if (sweep_mask(younger)) promoted += sweep_change(block, at, v, younger, false);
   }
   uint32_t survived = sweep_sum(alive_sum);
-  size_t size = block_slot_bytes(block);
+  size_t size = sweep_slot_bytes(block);
   atomic_fetch_add(&sweep.objects, dead_count);
   atomic_fetch_add(&sweep.bytes, dead_count * size);
   atomic_fetch_add(&sweep.survived, survived);

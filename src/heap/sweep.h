@@ -16,6 +16,7 @@ extern uint8_t sweep_colour;
 enum sweep_policy { SWEEP_AT_ONCE, SWEEP_SUSPECT, SWEEP_NEVER };
 extern uint8_t sweep_policies[kind_count]; /* enum sweep_policy; set once */
 
+/* Bytes as in heap_in_use. */
 struct sweep_counts {
   uint64_t objects, bytes;   /* given up */
   uint64_t survived, survived_bytes; /* of those looked at, live still */

@@ -10,10 +10,16 @@ quiet_make() { make -C "$top_builddir" "$@" DESTDIR="$root" >"$work/make.out" 2>
 ok "make install with DESTDIR works" quiet_make install || note "$work/make.out" 60
 bin=$(find "$root" -name gleaner -type f)
 lib=$(dirname "$(find "$root" -name libgc.so.1)")
-include=$(dirname "$(find "$root" -name gc.h)")
+include=$(dirname "$(find "$root" -name gc.h ! -path '*/gc/gc.h')")
 find "$root" ! -type d | sed 's|.*/||' | sort | tr '\n' ' ' >"$work/files"
-(cd "$srcdir/man" && ls ./*.[1-9] && printf './%s\n' gc.h gc_ext.h gleaner gleaner.pc libgc.so libgc.so.1 libgleaner.so) |
-  sed 's|.*/||' | sort | tr '\n' ' ' >"$work/expected"
+# Everything, but for the libraries that were left out and what belongs to them.
+out=none
+[ -e "$top_builddir/libcord.so.1" ] || out="$out|cord.*|ec\\.h"
+{
+  ls "$srcdir/man" "$srcdir/include" "$srcdir/include/gc" | grep '\.[h1-9]$'
+  printf '%s\n' gleaner gleaner.pc bdw-gc.pc libgleaner.so
+  (cd "$top_builddir" && ls libgc.so.1 libcord.so.1 2>/dev/null) | sed 'p; s/\.1$//'
+} | grep -vxE "$out" | sort | tr '\n' ' ' >"$work/expected"
 ok "the command, the libraries, headers, pkg-config file and manuals are installed" \
   cmp -s "$work/files" "$work/expected" || note "$work/files"
 
@@ -44,6 +50,29 @@ ok "where no leak is searched" sh -c '[ "$(tail -n 1 "$0")" = -1 ] && [ ! -s "$1
 LD_LIBRARY_PATH=$lib "$bin" leaks --report="$work/report" "$work/lose" >"$work/out" 2>"$work/err"
 ok "the installed command reports what it loses" grep -q ' 3 blocks are definitely lost' "$work/report" || note "$work/report"
 ok "in one heap with the installed library" sh -c '[ "$(tail -n 1 "$0")" -ge 2 ]' "$work/out" || note "$work/out"
+
+# builds NAME INCLUDES LIBRARIES: a program of one main that includes these and returns CONDITION.
+builds() {
+  { for header in $2; do echo "#include <$header>"; done; echo "int main(void) { return !($4); }"; } >"$work/$1.c"
+  $CC -Wall -Werror $(pkg_config --cflags bdw-gc) "$work/$1.c" -o "$work/$1" $(pkg_config --libs bdw-gc) $3 &&
+    LD_LIBRARY_PATH=$lib "$work/$1"
+}
+if command -v pkg-config >/dev/null; then
+  pkg_config() { env PKG_CONFIG_PATH="$lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root" PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
+    PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config "$@"; }
+  ok "pkg-config knows libgc" pkg_config --atleast-version=8.2.0 bdw-gc
+  ok "gc.h is found" builds plain gc.h '' 'GC_base(GC_malloc(8)) != 0'
+  ok "gc/gc.h is, too" builds inside 'gc/gc.h gc/gc_ext.h gc.h' '' 'GC_base(GC_malloc(8)) != 0'
+  if [ -e "$top_builddir/libcord.so.1" ]; then
+    ok "cord.h and ec.h are found" builds cords 'cord.h ec.h' -lcord 'CORD_len(CORD_cat("a", "b")) == 2'
+    ok "and in gc/" builds cords_inside 'gc/cord.h gc/ec.h cord.h' -lcord 'CORD_cmp("a", CORD_cat("a", "b")) < 0'
+  fi
+else
+  skip "what is installed is found by pkg-config" "pkg-config is not installed"
+fi
+for header in $(cd "$srcdir/include" && ls *.h); do
+  ok "$header is in gc/, too" grep -q "^#include \"../$header\"" "$srcdir/include/gc/$header"
+done
 
 ok "make uninstall works" quiet_make uninstall || note "$work/make.out" 60
 find "$root" ! -type d >"$work/left"

@@ -25,7 +25,8 @@ below src/report '(report|os|base)/'
 below src/api '(api|gc|site|heap|report|os|base)/|gc\.h$|gc_ext\.h$'
 below preload 'api/hooks\.h$|(real|signals|handlers|waits|pins|filters|spaces)\.h$|base/|gc\.h$|gc_ext\.h$'
 below tools 'command\.h$|(report|os|base)/|gc\.h$|gc_ext\.h$'
-below include 'gc\.h$'
+below include '(\.\./)?(gc|gc_ext|cord|cord_pos|ec)\.h$'
+below cord '(node|gc|cord|ec)\.h$'
 
 # The core knows the form of a record, and nothing else of the report library.
 includes src/api | grep ': report/' | grep -v ': report/record\.h$' >"$work/up"
@@ -34,13 +35,13 @@ ok "the runtime knows nothing of the report library but the record" test ! -s "$
 grep -rlE 'libunwind\.h' "$srcdir/src" "$srcdir/preload" "$srcdir/tools" | grep -v '/src/site/' >"$work/up"
 ok "only src/site uses libunwind" test ! -s "$work/up" || note "$work/up"
 
-find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" -name '*.c' |
+find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/cord" -name '*.c' |
   while read -r file; do
     [ "$(grep -m 1 '^#include' "$file")" = '#include "config.h"' ] || echo "$file"
   done >"$work/up"
 ok "every source includes config.h first, so that --enable-checks reaches it" test ! -s "$work/up" || note "$work/up"
 
-find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/include" "$srcdir/tests" -name '*.[ch]' |
+find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/cord" "$srcdir/include" "$srcdir/tests" -name '*.[ch]' |
   while read -r file; do
     head -n 1 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file"
   done >"$work/up"

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * For who writes #include <gc/ec.h>, as libgc has it. */
+#include "../ec.h"

@@ -215,6 +215,90 @@ int GC_register_my_thread(const struct GC_stack_base *base) __attribute__((nonnu
 int GC_unregister_my_thread(void);
 int GC_thread_is_registered(void); /* not 0 when it is */
 
+/* --- Finalizers --- */
+
+/* What is to be done when nothing leads to an object any more: called with the object and data, by a thread of the program, with no lock held.
+ * It may do anything: allocate, collect, register finalizers, keep the object (which then lives on), leave by longjmp or an exception. */
+typedef void(GC_CALLBACK *GC_finalization_proc)(void *object, void *data);
+
+/* From now on the object, which an allocation returned, has this finalizer; NULL: none. It had one at most before, which is told through
+ * old_function and old_data, where these are not NULL (NULL and NULL: none). It is run once, and is not registered any more from the moment the
+ * collector found it to be due. data is a root until then: if it leads to the object, that never happens. Where no live object begins at the
+ * address, and in mode leaks, nothing is done, and told are NULL and NULL. When there is no memory, errno is ENOMEM, nothing was changed, and
+ * nothing is told. Whatever ends the object itself (GC_free, GC_realloc that moves it) ends the registration.
+ *
+ * The order: of unreachable objects with finalizers those come first to which no other one leads. What these lead to lives, and its turn
+ * comes with a later collection. An object that leads to itself, by any way, is never due: see GC_get_garbage. */
+void GC_register_finalizer(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function, void **old_data);
+
+/* The same, but pointers from the object right to itself do not count. */
+void GC_register_finalizer_ignore_self(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                       void **old_data);
+
+/* The same, but nothing waits for what leads to it: all of a cycle are due at once. It waits itself for those with an order. */
+void GC_register_finalizer_no_order(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function, void **old_data);
+
+/* As GC_register_finalizer, and it waits for those without an order as well, which might make it reachable again. */
+void GC_register_finalizer_unreachable(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                       void **old_data);
+
+/* The same as those without debug: Gleaner's objects are always plain. */
+void GC_debug_register_finalizer(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function, void **old_data);
+void GC_debug_register_finalizer_ignore_self(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                             void **old_data);
+void GC_debug_register_finalizer_no_order(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                          void **old_data);
+void GC_debug_register_finalizer_unreachable(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                             void **old_data);
+
+#define GC_REGISTER_FINALIZER(object, function, data, old_function, old_data) \
+  GC_register_finalizer(object, function, data, old_function, old_data)
+#define GC_REGISTER_FINALIZER_IGNORE_SELF(object, function, data, old_function, old_data) \
+  GC_register_finalizer_ignore_self(object, function, data, old_function, old_data)
+#define GC_REGISTER_FINALIZER_NO_ORDER(object, function, data, old_function, old_data) \
+  GC_register_finalizer_no_order(object, function, data, old_function, old_data)
+#define GC_REGISTER_FINALIZER_UNREACHABLE(object, function, data, old_function, old_data) \
+  GC_register_finalizer_unreachable(object, function, data, old_function, old_data)
+
+/* Finalizers are run at the end of GC_gcollect and its like, and of allocations of this header now and then; never inside malloc and its family,
+ * and by no allocation while another one is running in the same thread. With finalize on demand they are run by GC_invoke_finalizers alone, or by
+ * the thread of gc_ext.h. */
+
+/* Runs those that are due, and returns how many that were. Also from a finalizer, some levels deep. */
+int GC_invoke_finalizers(void);
+/* Not 0 when some are due. */
+int GC_should_invoke_finalizers(void);
+
+extern int GC_finalize_on_demand;
+void GC_set_finalize_on_demand(int on);
+int GC_get_finalize_on_demand(void);
+
+/* With finalize on demand: called at most once for each collection that found some to be due, where they would be run otherwise. NULL: nobody. */
+typedef void(GC_CALLBACK *GC_finalizer_notifier_proc)(void);
+extern GC_finalizer_notifier_proc GC_finalizer_notifier;
+void GC_set_finalizer_notifier(GC_finalizer_notifier_proc notifier);
+GC_finalizer_notifier_proc GC_get_finalizer_notifier(void);
+
+/* Not 0, as it is at first: GC_register_finalizer_unreachable does what it says; 0: as GC_register_finalizer. Unlike in libgc, what an object
+ * leads to is always there still when its finalizer is run. */
+extern int GC_java_finalization;
+void GC_set_java_finalization(int on);
+int GC_get_java_finalization(void);
+
+/* At most so many finalizers are run by one call or at one of these places, the others next time; 0, as it is at first: all. */
+void GC_set_interrupt_finalizers(unsigned most);
+unsigned GC_get_interrupt_finalizers(void);
+
+/* Called for each object whose finalizer became due, after the collection, before it can be run; under the rules of callbacks (gc_ext.h).
+ * NULL: nobody. */
+typedef void(GC_CALLBACK *GC_await_finalize_proc)(void *object);
+void GC_set_await_finalize_proc(GC_await_finalize_proc function);
+GC_await_finalize_proc GC_get_await_finalize_proc(void);
+
+/* Runs all finalizers that are registered, also those of objects that can still be reached, and of these that they register, until there are
+ * none. */
+void GC_finalize_all(void);
+
 /* --- Being told of collections. gc_ext.h has callbacks with figures. --- */
 
 /* Called before each collection, by the thread that collects, with no lock held and the program running. It may allocate,

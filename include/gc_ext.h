@@ -264,6 +264,35 @@ void *GC_ephemeron_get(struct GC_ephemeron *ephemeron, void **value) __attribute
 /* Another value. 0, or -1 with errno EINVAL when the key is dead. */
 int GC_ephemeron_set(struct GC_ephemeron *ephemeron, void *value) __attribute__((nonnull(1)));
 
+/* --- Finalizers (.NET's names in brackets). gc.h registers them. --- */
+
+/* The object's finalizer is not run, also when it is due already, but it stays registered (GC.SuppressFinalize). 0, or -1 with errno ENOENT: it has
+ * none. */
+int GC_suppress_finalizer(void *object);
+
+/* What was suppressed, or has been run, is to be run (again) when nothing leads to the object (GC.ReRegisterForFinalize), with the same data. Also
+ * from the finalizer itself. 0, or -1 with errno ENOENT: it had none. */
+int GC_reregister_finalizer(void *object);
+
+/* From now on a thread of its own runs finalizers and callbacks of weak references, with all signals blocked, and nobody else does but
+ * GC_invoke_finalizers, GC_finalize_all and GC_unref. A forked child has no such thread until it asks for one. 0, also when there is one; or -1
+ * with errno of pthread_create(3), or ENOTSUP in mode leaks. */
+int GC_start_finalizer_thread(void);
+
+/* Returns when it has ended what it was running. What is due then is run as without a thread. 0, also when there is none; or -1 with errno EDEADLK
+ * when that thread calls. */
+int GC_stop_finalizer_thread(void);
+
+/* Returns when none is due and none is being run (GC.WaitForPendingFinalizers). Without a finalizer thread, and unless they are run on demand, the
+ * calling thread runs them. After so many nanoseconds, unless they are 0, it gives up. Of one that has left by longjmp or an exception it may take a
+ * while until that shows. 0, or -1 with errno: ETIMEDOUT; EDEADLK in a finalizer, or in a callback of a collection. */
+int GC_wait_for_finalizers(uint64_t timeout);
+
+/* Not 0, or with the option finalize-at-exit: at exit(3), after the functions that the program has registered with atexit(3) since, all
+ * finalizers that are registered are run as GC_finalize_all does, but for those that are registered then. */
+void GC_set_finalize_at_exit(int on);
+int GC_get_finalize_at_exit(void);
+
 /* --- Callbacks (gc.callbacks) --- */
 
 enum GC_phase {

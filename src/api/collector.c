@@ -4,6 +4,7 @@
 
 #include "api/collector.h"
 
+#include "api/gc_errands.h"
 #include "api/hooks.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
@@ -109,7 +110,7 @@ static void collector_abandon(void) {
 
 static THREAD_LOCAL bool collector_out; /* this thread has a lock that collections take */
 
-static bool collector_is_inside(void) {
+bool collector_is_inside(void) {
   if (likely(!collector_mine.inside)) return collector_out;
   if (!gc_events_are_left()) return true;
   collector_abandon();
@@ -195,6 +196,7 @@ static void collector_tell(const struct collection *facts) {
   pace_collected(facts);
   atomic_store(&collector_telling, true);
   gc_events_after(facts);
+  gc_errands_tell_awaited();
   if (facts->swept.bytes) collector_tidy();
   atomic_store(&heap_alarm, true); /* there may be something to sweep */
 }
@@ -436,4 +438,5 @@ void collector_fork_child(void) {
   remember_fork_child();
   pace_fork_child();
   gc_events_fork_child();
+  gc_errands_fork_child();
 }

@@ -42,6 +42,9 @@ bool collector_is_disabled(void);
 /* From now on this thread begins no collection: it has a lock that collections take. Returns what was before. */
 bool collector_stay_out(bool out);
 
+/* This thread is in a callback of a collection, or in the collection itself. */
+bool collector_is_inside(void);
+
 /* Takes all that is alive out of all collections, or puts it back. 0 or an errno value: EBUSY in a callback of a collection. */
 int collector_freeze(bool freeze);
 
@@ -61,6 +64,8 @@ void gc_events_fork_child(void);
 /* Whether this thread has left a callback, or seems to have, by other means than a return. Then: it is in none any more. */
 bool gc_events_are_left(void);
 void gc_events_leave(void);
+/* Another callback of a collection: it may be left as the others are. */
+void gc_events_call(void (*function)(void *arg), void *arg);
 
 /* The thread ends, perhaps in a callback. */
 void collector_thread_end(void);

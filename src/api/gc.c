@@ -4,6 +4,7 @@
 
 #include "api/alloc.h"
 #include "api/collector.h"
+#include "api/gc_errands.h"
 #include "api/hooks.h"
 #include "gc.h"
 #include "gc_ext.h"
@@ -59,7 +60,10 @@ static void *gc_alloc(size_t size, enum kind kind, const struct site_start *star
   void *p = alloc(&(struct alloc_request){.size = size, .align = 1, .kind = kind, .zero = zero && !small}, start);
   if (unlikely(!p)) return gc_out_of_memory(size);
   if (!small) atomic_fetch_add_explicit(&gc_large_bytes, size, memory_order_relaxed);
-  return zero && small ? gc_zero(p, region_find((uintptr_t)p)->slot_size) : p;
+  if (zero && small) gc_zero(p, region_find((uintptr_t)p)->slot_size);
+  gc_errands_allocated();
+  keep_alive(p);
+  return p;
 }
 
 /* Each in a function of its own, reached by a tail call, so that the caller is still the program. */
@@ -77,12 +81,19 @@ static SLOW void *gc_malloc_atomic_slow(size_t size) {
 
 static SLOW void *gc_malloc_refilled(size_t size) {
   void *p = likely(collector_is_armed) ? alloc_refilled(size, KIND_COLLECTED) : NULL;
-  return likely(p) ? gc_zero(p, region_find((uintptr_t)p)->slot_size) : gc_malloc_slow(size);
+  if (unlikely(!p)) return gc_malloc_slow(size);
+  gc_zero(p, region_find((uintptr_t)p)->slot_size);
+  gc_errands_allocated();
+  keep_alive(p);
+  return p;
 }
 
 static SLOW void *gc_malloc_atomic_refilled(size_t size) {
   void *p = likely(collector_is_armed) ? alloc_refilled(size, KIND_POINTER_FREE) : NULL;
-  return likely(p) ? p : gc_malloc_atomic_slow(size);
+  if (unlikely(!p)) return gc_malloc_atomic_slow(size);
+  gc_errands_allocated();
+  keep_alive(p);
+  return p;
 }
 
 /* As malloc, and one byte more: the end of an object still points to it. No slot of these kinds is in a free word before the
@@ -163,6 +174,8 @@ static void *gc_resize(void *old, size_t size, const struct site_start *start) {
   if (unlikely(!p) && errno == EBUSY) return NULL; /* it is pinned */
   if (unlikely(!p)) return gc_resize_refused(old, contents, size, start);
   gc_zero_rest(p, contents, size);
+  gc_errands_allocated();
+  keep_alive(p);
   return p;
 }
 

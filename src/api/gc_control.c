@@ -4,6 +4,7 @@
 
 #include "api/gc_events.h"
 
+#include "api/gc_errands.h"
 #include "base/bits.h"
 #include "gc.h"
 #include "gc/remember.h"
@@ -33,6 +34,7 @@ PUBLIC void GC_gcollect(void) {
   struct collection facts;
   int saved = errno;
   if (!collector_is_disabled()) gc_collect(collect_generations - 1, &facts);
+  gc_errands_collected();
   errno = saved;
 }
 
@@ -45,6 +47,7 @@ PUBLIC long GC_collect(int generation, struct GC_collection *collection) {
     return -1;
   }
   if (collection) gc_events_describe(&facts, collection);
+  gc_errands_collected();
   errno = saved;
   return (long)facts.swept.objects;
 }

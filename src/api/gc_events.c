@@ -226,6 +226,12 @@ static void gc_callbacks_call(enum GC_phase phase, const struct collection *fact
   gc_callbacks_leave();
 }
 
+__attribute__((noinline)) void gc_events_call(void (*function)(void *arg), void *arg) {
+  gc_events_frame = (uintptr_t)__builtin_frame_address(0);
+  function(arg);
+  gc_events_frame = 0;
+}
+
 /* --- callbacks of gc.h --- */
 
 static _Atomic GC_start_callback_proc gc_start_callback;

@@ -67,6 +67,8 @@ const struct option_row options_table[] = {
      "fill what is reclaimed with a pattern and hold it back for a while, to find programs that hide pointers"},
     {"sites", OPTION_FLAG, FIELD(sites), NULL, 0, 1, 0, NULL,
      "record the stacks of allocations in mode collect, too, to tell where reclaimed memory came from"},
+    {"finalize-at-exit", OPTION_FLAG, FIELD(finalize_at_exit), NULL, 0, 1, 0, NULL,
+     "run all finalizers that are registered when the program ends"},
     {"stress", OPTION_FLAG, FIELD(stress), NULL, 0, 1, 0, NULL,
      "check the whole heap, and search or collect it, again and again; for testing Gleaner itself"},
     {"tool", OPTION_TEXT, FIELD(tool), NULL, 0, 0, 0, "FILE",

@@ -33,6 +33,7 @@ struct options {
   int markers;             /* threads that mark; 0: as is best */
   int concurrent;          /* enum concurrent */
   int poison;              /* what is reclaimed is filled, and held back for a while */
+  int finalize_at_exit;    /* run all finalizers that are registered then */
   int sites;               /* record allocation stacks also in mode collect */
   int threshold1, threshold2; /* collections of the younger generation */
   size_t threshold0;       /* bytes; 0: as is best */

@@ -6,6 +6,8 @@
 
 #include "gc/ephemeron.h"
 #include "gc/errand.h"
+#include "gc/finalize.h"
+#include "gc/garbage.h"
 #include "gc/links.h"
 #include "gc/mark.h"
 #include "gc/watch.h"
@@ -19,14 +21,21 @@ static void settle_mark_pin(struct watch *watch, void *arg) {
 void settle_roots(unsigned generation, settle_root *root, void *arg) {
   watch_each(WATCH_PIN, generation, settle_mark_pin, NULL);
   errand_each(root, arg);
+  finalize_roots(generation, root, arg);
+  garbage_roots(root, arg);
 }
 
 void settle_mark(unsigned generation) {
+  garbage_begin();
   mark_all();
   ephemeron_mark(generation);
+  while (finalize_mark_done(generation)) ephemeron_mark_again(generation);
   weak_note(WATCH_WEAK, generation);
   links_note(WATCH_LINK, generation);
-  ephemeron_mark_again(generation);
+  finalize_mark(generation);
+  do ephemeron_mark_again(generation);
+  while (finalize_mark_done(generation));
+  if (garbage_mark(generation)) ephemeron_mark_again(generation);
   weak_note(WATCH_LONG, generation);
   links_note(WATCH_LONG_LINK, generation);
 }
@@ -35,6 +44,7 @@ void settle_commit(unsigned generation) {
   weak_commit(generation);
   links_commit(generation);
   ephemeron_commit(generation);
+  finalize_commit(generation);
 }
 
 void settle_forget(unsigned generation) {
@@ -42,6 +52,8 @@ void settle_forget(unsigned generation) {
   weak_forget();
   links_forget();
   ephemeron_forget();
+  finalize_forget();
+  garbage_forget();
 }
 
 void settle_ages(unsigned generation) {
@@ -53,7 +65,17 @@ void settle_ages(unsigned generation) {
 struct errand *settle_dying(uintptr_t object) {
   weak_freed(object, false);
   links_freed(object, false);
-  return NULL;
+  return finalize_take(object);
+}
+
+static void settle_drop(struct watch *watch) {
+  switch (watch->kind) {
+  case WATCH_PIN: break;
+  case WATCH_FINALIZER:
+  case WATCH_QUEUED:
+  case WATCH_DONE: finalize_drop(watch); break;
+  default: watch_remove(watch);
+  }
 }
 
 void settle_freed(uintptr_t object) {
@@ -62,6 +84,6 @@ void settle_freed(uintptr_t object) {
   ephemeron_freed(object);
   for (struct watch *watch = watch_first(object), *next; watch; watch = next) {
     next = watch_after(watch);
-    if (watch->kind != WATCH_PIN) watch_remove(watch);
+    settle_drop(watch);
   }
 }

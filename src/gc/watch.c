@@ -30,6 +30,8 @@ void watch_lock(void) {
   watch_mine = true;
 }
 
+bool watch_is_locked(void) { return lock_is_held(&watch_mutex); }
+
 void watch_unlock(void) {
   watch_mine = false;
   lock_release(&watch_mutex);
@@ -145,6 +147,14 @@ uintptr_t watch_object(uintptr_t address) {
   return block_slot_address(block, slot);
 }
 
+void watch_turn(struct watch *watch, enum watch_kind kind) {
+  watch_unlink(watch);
+  watches.count[watch->kind]--;
+  watches.count[kind]++;
+  watch->kind = (uint8_t)kind;
+  watch_link(watch, 0);
+}
+
 bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object) {
   struct block *block = region_find(object);
   _Atomic uint32_t *count = block ? counts_make(block, block_slot(block, object)) : NULL;
@@ -201,6 +211,7 @@ static void watch_note_age(struct watch *watch, void *arg) {
   uint8_t state = watch_state(watch->object);
   unsigned age = state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
   (void)arg;
+  if (age > watch->age + 1u) age = watch->age + 1u; /* what it leads to may be younger than its object */
   if (age == watch->age) return;
   watch_unlink(watch);
   watch_link(watch, age);

@@ -20,7 +20,9 @@ enum watch_kind {
   WATCH_HOLDER,    /* or a link lies in it */
   WATCH_KEY,       /* of an ephemeron; */
   WATCH_MAP,       /* and where it is kept */
-  WATCH_FINALIZER,
+  WATCH_FINALIZER, /* finalize.h: registered, */
+  WATCH_QUEUED,    /* waiting to be run, */
+  WATCH_DONE,      /* and begun at least */
   watch_kinds,
 };
 
@@ -36,13 +38,17 @@ void watch_unlock(void);
 /* The same, but false when it cannot be had for a while: who forks has it while it waits for locks of the C library, and one of these
  * may be held around a malloc, and so around a collection. */
 bool watch_try_lock(void);
+bool watch_is_locked(void); /* by any thread */
 
 /* The entry waits for the object from now on; it is in no list yet. False: no memory. The object is live, and the caller holds it. */
 bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object);
 /* It is in no list any more. The object may be dead, but not swept. */
 void watch_remove(struct watch *watch);
-/* It leads to something that may be young: seen by the next collection of any generation. */
+/* It leads to something that may be young: seen by the next collection of any generation. From then on it becomes older by one with each
+ * collection that sees it, as what it leads to does, and is never older than its object. */
 void watch_renew(struct watch *watch);
+/* It is of another kind from now on, and renewed. */
+void watch_turn(struct watch *watch, enum watch_kind kind);
 
 /* Where the object begins that the address points to or into, and that is not at its end; 0: there is none. */
 uintptr_t watch_object(uintptr_t address);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ * The public names of finalizers, and of the list of garbage. Must not know when finalizers are run. */
+#include "config.h"
+
+#include "api/alloc.h"
+#include "api/collector.h"
+#include "gc.h"
+#include "gc/finalize.h"
+#include "gc/garbage.h"
+#include "gc_ext.h"
+
+#include <errno.h>
+
+#define PUBLIC __attribute__((visibility("default"), noinline))
+
+/* libgc's variable, which old programs set. */
+__attribute__((visibility("default"))) int GC_java_finalization = 1;
+
+/* --- registering --- */
+
+/* False, and nothing is done: no live object begins there, or this mode collects nothing. */
+static bool finalize_may(void *object) {
+  struct block *block;
+  uint32_t slot;
+  return object && collector_arm() == 0 && alloc_find(object, &block, &slot);
+}
+
+static void finalize_register(void *object, GC_finalization_proc function, void *data, enum finalize_order order,
+                              GC_finalization_proc *old_function, void **old_data) {
+  struct finalize_call call = {function, data, order}, old = {0};
+  int saved = errno;
+  bool done = true;
+  if (finalize_may(object)) {
+    watch_lock();
+    finalize_java = GC_java_finalization;
+    done = finalize_set((uintptr_t)object, &call, &old);
+    watch_unlock();
+  }
+  keep_alive(object);
+  keep_alive(data);
+  errno = done ? saved : ENOMEM;
+  if (done && old_function) *old_function = old.function;
+  if (done && old_data) *old_data = old.data;
+}
+
+#define FINALIZE_REGISTER(name, order)                                                                                        \
+  PUBLIC void GC_##name(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,         \
+                        void **old_data) {                                                                                    \
+    finalize_register(object, function, data, order, old_function, old_data);                                                 \
+  }
+
+FINALIZE_REGISTER(register_finalizer, FINALIZE_ORDERED)
+FINALIZE_REGISTER(register_finalizer_ignore_self, FINALIZE_IGNORE_SELF)
+FINALIZE_REGISTER(register_finalizer_no_order, FINALIZE_NO_ORDER)
+FINALIZE_REGISTER(register_finalizer_unreachable, FINALIZE_UNREACHABLE)
+FINALIZE_REGISTER(debug_register_finalizer, FINALIZE_ORDERED)
+FINALIZE_REGISTER(debug_register_finalizer_ignore_self, FINALIZE_IGNORE_SELF)
+FINALIZE_REGISTER(debug_register_finalizer_no_order, FINALIZE_NO_ORDER)
+FINALIZE_REGISTER(debug_register_finalizer_unreachable, FINALIZE_UNREACHABLE)
+
+static int finalize_change(void *object, bool (*change)(uintptr_t object)) {
+  bool changed = false;
+  if (finalize_may(object)) {
+    watch_lock();
+    changed = change((uintptr_t)object);
+    watch_unlock();
+  }
+  keep_alive(object);
+  if (changed) return 0;
+  errno = ENOENT;
+  return -1;
+}
+
+PUBLIC int GC_suppress_finalizer(void *object) { return finalize_change(object, finalize_suppress); }
+PUBLIC int GC_reregister_finalizer(void *object) { return finalize_change(object, finalize_restore); }
+
+/* --- settings --- */
+
+PUBLIC void GC_set_java_finalization(int on) { finalize_java = GC_java_finalization = on; }
+PUBLIC int GC_get_java_finalization(void) { return GC_java_finalization; }

@@ -58,9 +58,15 @@ struct GC_collection {
  * Memory of malloc, in mode collect, is reclaimed by the second collection that finds it unreachable. */
 long GC_collect(int generation, struct GC_collection *collection);
 
+/* Whether collections come by themselves (gc.enable, gc.disable, gc.isenabled). Unlike GC_enable and GC_disable, which are libgc's, this does not
+ * nest: they do, or do not, whatever was called how often before. Returns 1 if they did, 0 if they did not. GC_is_disabled tells of both. */
+int GC_set_enabled(int enabled);
+
 /* How much each generation collects of its own accord (gc.get_threshold, gc.set_threshold): the bytes after which
- * generation 0 is collected (0: as is best), the collections of generation 0 after which 1 is, and of 1 after which 2 is.
- * A threshold of 0 collections leaves that one as it is. */
+ * generation 0 is collected, the collections of generation 0 after which 1 is, and of 1 after which 2 is. As in Python a threshold of 0 for generation 0
+ * lets no collections come by themselves, and for the others lets them be due each time. GC_THRESHOLD_DEFAULT: as the options say; of
+ * generation 0, unless they say otherwise, as is best. */
+#define GC_THRESHOLD_DEFAULT ((size_t)-1)
 void GC_get_threshold(size_t threshold[GC_GENERATIONS]);
 void GC_set_threshold(const size_t threshold[GC_GENERATIONS]);
 
@@ -298,13 +304,29 @@ int GC_get_finalize_at_exit(void);
 enum GC_phase {
   GC_PHASE_START, /* before a collection: number, generation and reason are set */
   GC_PHASE_STOP,  /* after it: all is set. Of generation 2, collected counts follow with GC_PHASE_SWEPT */
-  GC_PHASE_SWEPT  /* what the last collection of generation 2 left to be swept while the program went on, has been: number,
+  GC_PHASE_SWEPT, /* what the last collection of generation 2 left to be swept while the program went on, has been: number,
                      generation, collected, collected_bytes and live_after are set */
+  GC_PHASE_LOW_MEMORY /* see GC_set_low_memory_threshold: memory, and, of the collection that noticed it, what is known of it by now, are set */
+};
+
+/* What bounds the memory of this process. */
+enum GC_memory_limit {
+  GC_LIMIT_HEAP,          /* the largest heap (GC_set_max_heap_size, the option max-heap), against all that is in blocks */
+  GC_LIMIT_CONTROL_GROUP, /* the kernel's limit on a control group, against what it uses and the kernel could not take back at once */
+  GC_LIMIT_ADDRESS_SPACE, /* RLIMIT_AS, against the process' address space */
+  GC_LIMIT_DATA,          /* RLIMIT_DATA, against its data */
+  GC_LIMIT_MACHINE        /* the machine's memory, against what is not available of it */
+};
+
+struct GC_low_memory {
+  enum GC_memory_limit limit;
+  size_t used, most; /* bytes */
 };
 
 struct GC_event {
   enum GC_phase phase;
   struct GC_collection collection;
+  struct GC_low_memory memory;
 };
 
 /* From now on the function is called with arg before and after each collection, in the order in which they were added, by the
@@ -316,6 +338,83 @@ int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), v
 /* 0, or -1 with errno ENOENT when it was not added with this arg. Also from a callback. Another thread may be in the function
  * still when this returns. */
 int GC_remove_callback(void (*function)(const struct GC_event *event, void *arg), void *arg);
+
+/* From now on the callbacks are called with GC_PHASE_LOW_MEMORY when so many of a hundred bytes of some limit are in use: after a collection, and after the
+ * sweep of one of generation 2; so also when memory was refused, which collects everything first, but not while nothing is collected. Once, and again when it was
+ * less meanwhile (as the JVM's collection usage threshold). 0, which it is at first: never. Costs some system calls, of which most are for files
+ * in /proc, after each collection. 0, or -1 with errno EINVAL. */
+int GC_set_low_memory_threshold(int percent);
+int GC_get_low_memory_threshold(void);
+
+/* --- Full collections, that is of generation 2 (.NET's notifications, with its results) --- */
+
+enum GC_notification {
+  GC_NOTIFICATION_SUCCEEDED,
+  GC_NOTIFICATION_FAILED,        /* never */
+  GC_NOTIFICATION_CANCELED,      /* by GC_cancel_full_gc_notification */
+  GC_NOTIFICATION_TIMEOUT,
+  GC_NOTIFICATION_NOT_APPLICABLE /* nobody registered */
+};
+
+/* From now on threads may wait for full collections. One approaches when no more than so many of a hundred bytes are missing of what must grow old until one
+ * is due, which is looked at after each collection; or when it begins. percent: 1 to 99; the more, the earlier. 0, or -1 with errno:
+ * EINVAL; ENOTSUP, in mode leaks. To call it again begins anew. */
+int GC_register_for_full_gc_notification(int percent);
+
+/* Nobody waits any more; who does is told so. 0, or -1 with errno EINVAL when nobody registered. */
+int GC_cancel_full_gc_notification(void);
+
+/* Waits for so many milliseconds, below 0 for ever, until a full collection approaches; or until one is complete, but for its sweep. Returns at once from the
+ * approach until it is complete; or from then to the next approach. No cancellation point. */
+enum GC_notification GC_wait_for_full_gc_approach(long milliseconds);
+enum GC_notification GC_wait_for_full_gc_complete(long milliseconds);
+
+/* --- What the program knows of its memory (.NET) --- */
+
+/* The program holds so many bytes beside the heap, for objects in it (GC.AddMemoryPressure): they count as bytes that were allocated, so that collections come in
+ * time, and this one may be due at once. To be taken back when they are given back; never falls below 0. What GC_get_count tells
+ * contains them. Not to be called with a lock held that a callback takes, as an allocation. */
+void GC_add_memory_pressure(size_t bytes);
+void GC_remove_memory_pressure(size_t bytes);
+
+/* From now on no collection comes by itself until so many bytes more are in use, or until the end. Room for them is made sure of first, if need be by a
+ * full collection; what is freed meanwhile may be allocated once more. 0, or -1 with errno: EINVAL, bytes is 0; ENOMEM, there is no such room: the
+ * largest heap, or what the kernel grants; EALREADY, there is such a time already; ENOTSUP, in mode leaks. (GC.TryStartNoGCRegion) */
+int GC_try_start_no_gc_region(size_t bytes);
+
+/* Collections come by themselves again. 0, or -1 with errno: EINVAL, there was no such time; EOVERFLOW, more bytes than that came into use, so that
+ * collections came again; ECANCELED, one was asked for, or memory was refused, which ended it. (GC.EndNoGCRegion) */
+int GC_end_no_gc_region(void);
+
+/* --- How much there is --- */
+
+/* The bytes in live objects, as GC_get_live_bytes; if collect is not 0 after full collections, until they make little difference
+ * (GC.GetTotalMemory). */
+size_t GC_get_total_memory(int collect);
+
+/* The bytes that this thread has allocated by the functions of gc.h so far, each object as large as GC_size tells (of large ones: as was asked for). Does
+ * not look at other threads. (GC.GetAllocatedBytesForCurrentThread) */
+size_t GC_get_allocated_bytes_for_current_thread(void);
+
+struct GC_memory_info {
+  size_t heap;       /* bytes: blocks, and free memory that was not given back to the kernel */
+  size_t used;       /* of these, in live objects */
+  size_t fragmented; /* and the rest */
+  size_t most;       /* that the heap may have: the largest heap, or all that can be addressed */
+  size_t initial;    /* until there were as many, nothing is collected by itself */
+  size_t pressure;   /* beside the heap: GC_add_memory_pressure */
+  size_t limit, limit_used; /* of all limits of the kernel's the one that leaves least room, and how much of it is in use; 0: there is none */
+  size_t objects[GC_GENERATIONS], bytes[GC_GENERATIONS]; /* of each generation, but for frozen ones */
+  size_t pinned;     /* pinned objects */
+  size_t pending;    /* finalizers that wait to be run */
+  unsigned long number, collections; /* of the last collection; how many were done */
+  uint64_t pause;    /* nanoseconds that the program stood still */
+  double pause_percent; /* and of the time since it began, or was forked */
+};
+
+/* All that is known (.NET's GC.GetGCMemoryInfo, the JVM's MemoryMXBean). Looks at the whole heap's states, and at some files of the kernel's. 0, or -1
+ * with errno ENOMEM. */
+int GC_get_memory_info(struct GC_memory_info *info);
 
 #ifdef __cplusplus
 }

@@ -236,6 +236,7 @@ static void collector_tell_before(const struct collect_request *request) {
 static bool collector_once(struct collect_request *request, struct collection *facts) {
   if (!collector_take()) return false;
   int saved = errno;
+  gc_region_break();
   collector_tell_before(request);
   if (!collector_mine.busy && !collector_take()) {
     errno = saved;
@@ -330,7 +331,7 @@ static __attribute__((noinline)) void collector_poll_now(void) {
   }
   collector_tell_swept();
   atomic_store(&heap_alarm, birth_options.stress); /* before looking: what rings it later is seen to later */
-  if (atomic_load(&collector_disabled) > 0) return;
+  if (atomic_load(&collector_disabled) > 0 || gc_region_holds()) return;
   if (birth_options.stress) collector_stress();
   if (!pace_is_due(&generation, &reason) || !collector_may()) return;
   struct collect_request request = collector_request(generation, reason);
@@ -422,6 +423,14 @@ bool collector_enable(void) {
   while (!atomic_compare_exchange_weak(&collector_disabled, &disabled, disabled - 1));
   if (disabled == 1) atomic_store(&heap_alarm, true);
   return disabled == 1;
+}
+
+bool collector_set_disabled(bool disabled) {
+  int old = atomic_load(&collector_disabled), new;
+  do new = !disabled ? 0 : old > 0 ? old : 1;
+  while (!atomic_compare_exchange_weak(&collector_disabled, &old, new));
+  if (!disabled) atomic_store(&heap_alarm, true);
+  return old > 0;
 }
 
 bool collector_is_disabled(void) { return atomic_load(&collector_disabled) > 0; }

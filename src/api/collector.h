@@ -38,6 +38,7 @@ bool collector_run(unsigned generation, enum collect_reason reason, struct colle
 void collector_disable(void);
 bool collector_enable(void); /* true: enabled again */
 bool collector_is_disabled(void);
+bool collector_set_disabled(bool disabled); /* whatever was before, which is returned */
 
 /* From now on this thread begins no collection: it has a lock that collections take. Returns what was before. */
 bool collector_stay_out(bool out);
@@ -69,6 +70,10 @@ void gc_events_call(void (*function)(void *arg), void *arg);
 
 /* The thread ends, perhaps in a callback. */
 void collector_thread_end(void);
+
+/* In gc_pressure.c. The program has asked for a time without collections, which goes on; a collection is about to begin all the same. */
+bool gc_region_holds(void);
+void gc_region_break(void);
 
 void collector_fork_child(void);
 

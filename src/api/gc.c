@@ -5,6 +5,7 @@
 #include "api/alloc.h"
 #include "api/collector.h"
 #include "api/gc_errands.h"
+#include "api/gc_memory.h"
 #include "api/hooks.h"
 #include "gc.h"
 #include "gc_ext.h"
@@ -36,6 +37,9 @@ static void *gc_out_of_memory(size_t size) {
 /* --- allocating --- */
 
 static _Atomic size_t gc_large_bytes; /* of all that were allocated */
+static THREAD_LOCAL size_t gc_large_mine;
+
+size_t gc_thread_large_bytes(void) { return gc_large_mine; }
 
 PUBLIC size_t GC_get_total_bytes(void) { return cache_handed_out() + atomic_load(&gc_large_bytes); }
 
@@ -59,7 +63,10 @@ static void *gc_alloc(size_t size, enum kind kind, const struct site_start *star
   if (unlikely(!collector_is_armed)) collector_arm();
   void *p = alloc(&(struct alloc_request){.size = size, .align = 1, .kind = kind, .zero = zero && !small}, start);
   if (unlikely(!p)) return gc_out_of_memory(size);
-  if (!small) atomic_fetch_add_explicit(&gc_large_bytes, size, memory_order_relaxed);
+  if (!small) {
+    atomic_fetch_add_explicit(&gc_large_bytes, size, memory_order_relaxed);
+    gc_large_mine += size;
+  }
   if (zero && small) gc_zero(p, region_find((uintptr_t)p)->slot_size);
   gc_errands_allocated();
   keep_alive(p);

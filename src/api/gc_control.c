@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "api/gc_events.h"
+#include "api/gc_memory.h"
 
 #include "api/gc_errands.h"
 #include "base/bits.h"
@@ -56,6 +57,8 @@ PUBLIC void GC_disable(void) { collector_disable(); }
 PUBLIC void GC_enable(void) { collector_enable(); }
 PUBLIC int GC_is_disabled(void) { return collector_is_disabled(); }
 
+PUBLIC int GC_set_enabled(int enabled) { return !collector_set_disabled(!enabled); }
+
 static int gc_freeze(bool freeze) {
   int saved = errno, error = collector_freeze(freeze);
   errno = error ? error : saved;
@@ -65,21 +68,28 @@ static int gc_freeze(bool freeze) {
 PUBLIC int GC_freeze(void) { return gc_freeze(true); }
 PUBLIC int GC_unfreeze(void) { return gc_freeze(false); }
 
-/* --- when --- */
+/* --- when: the pace has other words for "as is best" and "never" --- */
+
+static size_t gc_threshold_default(unsigned generation) {
+  const size_t defaults[] = {birth_options.threshold0, (size_t)birth_options.threshold1, (size_t)birth_options.threshold2};
+  return defaults[generation];
+}
 
 PUBLIC void GC_get_threshold(size_t threshold[GC_GENERATIONS]) {
   struct pace_settings settings = {0};
   if (collector_arm() == 0) pace_get(&settings);
   memcpy(threshold, settings.threshold, sizeof settings.threshold);
+  if (threshold[0] == 0) threshold[0] = GC_THRESHOLD_DEFAULT;
+  else if (threshold[0] >= PACE_NEVER) threshold[0] = 0;
 }
 
 PUBLIC void GC_set_threshold(const size_t threshold[GC_GENERATIONS]) {
   struct pace_settings settings;
   if (collector_arm() != 0) return;
   pace_get(&settings);
-  settings.threshold[0] = threshold[0];
-  for (unsigned i = 1; i < GC_GENERATIONS; i++)
-    if (threshold[i] > 0) settings.threshold[i] = threshold[i];
+  for (unsigned i = 0; i < GC_GENERATIONS; i++)
+    settings.threshold[i] = threshold[i] == GC_THRESHOLD_DEFAULT ? gc_threshold_default(i) : threshold[i];
+  if (threshold[0] == 0 || settings.threshold[0] > PACE_NEVER) settings.threshold[0] = PACE_NEVER;
   pace_set(&settings);
 }
 
@@ -126,7 +136,7 @@ PUBLIC const char *GC_get_write_tracking(const char **why) {
 
 /* --- how much --- */
 
-static size_t gc_block_bytes(void) {
+size_t gc_block_bytes(void) {
   size_t bytes = 0;
   for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load(&heap_bytes[kind]);
   return bytes;
@@ -183,7 +193,7 @@ PUBLIC void GC_set_max_heap_size(GC_word bytes) { heap_set_limit(bytes); }
 PUBLIC size_t GC_get_max_heap_size(void) { return birth_ensure() ? heap_limit() : 0; }
 
 /* Takes the units, to see that they are there, and gives them back for the first who needs some. */
-static bool gc_expand(size_t bytes) {
+bool gc_expand(size_t bytes) {
   bool zero;
   size_t most = heap_limit();
   if (bytes > region.span || (most && gc_block_bytes() + bytes > most)) return false;

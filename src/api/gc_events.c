@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "api/gc_events.h"
+#include "api/gc_memory.h"
 
 #include "api/report_out.h"
 #include "base/print.h"
@@ -216,14 +217,25 @@ static __attribute__((noinline)) void gc_callbacks_call_each(const struct GC_eve
   }
 }
 
+static void gc_callbacks_call_all(const struct GC_event *event) {
+  gc_callbacks_mine++;
+  gc_callbacks_enter(1);
+  gc_callbacks_call_each(event);
+  gc_callbacks_leave();
+}
+
 static void gc_callbacks_call(enum GC_phase phase, const struct collection *facts) {
   if (atomic_load(&gc_callbacks_count) == 0) return;
   struct GC_event event = {.phase = phase};
   gc_events_describe(facts, &event.collection);
-  gc_callbacks_mine++;
-  gc_callbacks_enter(1);
-  gc_callbacks_call_each(&event);
-  gc_callbacks_leave();
+  gc_callbacks_call_all(&event);
+}
+
+static void gc_callbacks_call_low(const struct collection *facts) {
+  struct GC_event event = {.phase = GC_PHASE_LOW_MEMORY};
+  if (atomic_load(&gc_callbacks_count) == 0 || !gc_notify_is_low(&event.memory)) return;
+  gc_events_describe(facts, &event.collection);
+  gc_callbacks_call_all(&event);
 }
 
 __attribute__((noinline)) void gc_events_call(void (*function)(void *arg), void *arg) {
@@ -262,6 +274,7 @@ void gc_events_before(const struct collection *facts) {
   struct collection next = *facts;
   next.number = gc_stats_number() + 1;
   gc_reclaimed_begin(next.number);
+  gc_notify_before(facts);
   gc_events_start_libgc();
   gc_events_libgc(GC_EVENT_START);
   gc_callbacks_call(GC_PHASE_START, &next);
@@ -286,6 +299,8 @@ void gc_events_after(const struct collection *facts) {
   gc_log_collection(facts);
   gc_callbacks_call(GC_PHASE_STOP, facts);
   gc_events_libgc(GC_EVENT_END);
+  gc_notify_after(facts);
+  if (facts->generation < collect_generations - 1) gc_callbacks_call_low(facts);
 }
 
 void gc_events_swept(const struct sweep_counts *counts) {
@@ -299,6 +314,7 @@ void gc_events_swept(const struct sweep_counts *counts) {
   gc_stats_swept(counts);
   gc_log_swept(full.number, full.heap_after, counts);
   gc_callbacks_call(GC_PHASE_SWEPT, &full);
+  gc_callbacks_call_low(&full);
 }
 
 void gc_events_exit(void) {
@@ -312,6 +328,7 @@ void gc_events_fork_child(void) {
   atomic_store(&gc_events_start, os_clock());
   atomic_store(&gc_events_ended, false);
   atomic_store(&gc_events_forked, true);
+  gc_notify_fork_child();
   gc_stats_fork_child();
   gc_reclaimed_fork_child();
   gc_log_fork_child();

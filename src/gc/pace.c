@@ -30,13 +30,15 @@ enum {
 static struct {
   struct pace_settings settings;
   /* at the end of the last collection */
-  _Atomic ptrdiff_t collected, owned; /* bytes in use, of collected kinds and of the program's own */
+  _Atomic ptrdiff_t collected, owned; /* bytes in use, of collected kinds and pressure, and of the program's own */
   _Atomic size_t nursery;       /* bytes until the next is due */
   _Atomic uint64_t not_before;  /* process time, ns: for owned memory */
   size_t counts[collect_generations]; /* [0] not used */
   size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
   unsigned grown;               /* doublings of the nursery */
   uint64_t ended;               /* the last collection, in process time */
+  _Atomic ptrdiff_t pressure;   /* bytes beside the heap, now */
+  ptrdiff_t old_pressure;       /* and when the last full collection began */
   size_t old;                   /* bytes that the last full collection left, without what it did not prove to be alive: */
   size_t doubtful;              /* suspects, and what is newer than the marking */
   size_t live;                  /* old; before the first full collection what a minor one left */
@@ -50,6 +52,8 @@ static bool pace_owns(void) { return sweep_policies[KIND_SCANNED] == SWEEP_SUSPE
 static ptrdiff_t pace_owned(void) { return pace_owns() ? pace_in_use(KIND_SCANNED) : 0; }
 static ptrdiff_t pace_collected_kinds(void) { return pace_in_use(KIND_COLLECTED) + pace_in_use(KIND_POINTER_FREE); }
 
+static ptrdiff_t pace_pressed(void) { return atomic_load_explicit(&pace.pressure, memory_order_relaxed); }
+
 static size_t pace_heap(void) {
   size_t bytes = 0;
   for (unsigned kind = 0; kind < kind_count; kind++) bytes += atomic_load_explicit(&heap_bytes[kind], memory_order_relaxed);
@@ -58,7 +62,7 @@ static size_t pace_heap(void) {
 
 /* By what they grew. */
 static size_t pace_new_collected(void) {
-  ptrdiff_t new = pace_collected_kinds() - atomic_load_explicit(&pace.collected, memory_order_relaxed);
+  ptrdiff_t new = pace_collected_kinds() + pace_pressed() - atomic_load_explicit(&pace.collected, memory_order_relaxed);
   return new > 0 ? (size_t)new : 0;
 }
 
@@ -69,7 +73,7 @@ static size_t pace_new_owned(void) {
 
 static void pace_note(void) {
   atomic_store(&pace.owned, pace_owned());
-  atomic_store(&pace.collected, pace_collected_kinds());
+  atomic_store(&pace.collected, pace_collected_kinds() + pace_pressed());
 }
 
 /* So much less of what is in use is not new. Nearly always there is but one of the two. */
@@ -125,18 +129,34 @@ void pace_init(const struct pace_settings *settings) {
   atomic_store(&pace.not_before, pace_first_ns);
 }
 
+/* What grew old since the last full collection, and how much of that makes one due. */
+static size_t pace_promoted(void) {
+  ptrdiff_t pressed = pace_pressed() - pace.old_pressure;
+  return pace.promoted_2 + (pressed > 0 ? (size_t)pressed : 0);
+}
+
+static size_t pace_promoted_due(void) {
+  size_t share = (pace.old + (size_t)pace.old_pressure) / pace_old_share, least = pace_owns() ? 0 : pace_old_least;
+  return share > least ? share : least;
+}
+
 /* Which generation it is to be, when one is due. */
 static unsigned pace_generation(enum collect_reason *reason) {
-  size_t nursery = atomic_load(&pace.nursery);
+  size_t nursery = atomic_load(&pace.nursery), promoted = pace_promoted();
   bool enough_1 = pace.counts[1] + 1 >= pace.settings.threshold[1] || pace.promoted_1 >= nursery / 2;
-  bool enough_2 = pace.counts[2] + 1 >= pace.settings.threshold[2] || pace.promoted_2 >= pace_much;
+  bool enough_2 = pace.counts[2] + 1 >= pace.settings.threshold[2] || promoted >= pace_much;
   *reason = COLLECT_YOUNG;
-  size_t share = pace.old / pace_old_share, least = pace_owns() ? 0 : pace_old_least;
-  if (enough_2 && pace.promoted_2 > (share > least ? share : least)) {
+  if (enough_2 && promoted > pace_promoted_due()) {
     *reason = COLLECT_OLD;
     return 2;
   }
   return enough_1 || pace_owns() ? 1 : 0;
+}
+
+unsigned pace_full_progress(void) {
+  enum { all = 100 };
+  size_t promoted = pace_promoted(), due = pace_promoted_due() + 1;
+  return promoted >= due ? all : (unsigned)(promoted * all / due);
 }
 
 /* Owned memory is looked at only as often as the program can afford. */
@@ -146,7 +166,7 @@ bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
   size_t nursery = atomic_load(&pace.nursery), collected = pace_new_collected(), owned = pace_new_owned();
   bool due = collected >= nursery || ((owned >> pace.back_off) >= pace_owned_nursery() && pace_may_afford());
   bool much = owned >= pace_owned_most();
-  if (pace_heap() < pace.settings.initial_heap) due = much = false;
+  if (pace_heap() < pace.settings.initial_heap || nursery == PACE_NEVER) due = much = false;
   if (!due && !much) {
     pace_set_alarm(pace_look_again);
     return false;
@@ -164,6 +184,17 @@ bool pace_is_ahead(size_t began_with) {
   size_t most = pace_owned() > pace_collected_kinds() ? owned : began_with / 2 + pace_run_ahead;
   return heap_in_use_sum() > (ptrdiff_t)(began_with + most);
 }
+
+void pace_press(ptrdiff_t bytes) {
+  ptrdiff_t most = PTRDIFF_MAX / 4, old = pace_pressed(), new;
+  do {
+    new = bytes > most - old ? most : old + bytes;
+    if (new < 0) new = 0;
+  } while (!atomic_compare_exchange_weak(&pace.pressure, &old, new));
+  if (bytes > 0 && pace_new_collected() >= atomic_load(&pace.nursery)) atomic_store(&heap_alarm, true);
+}
+
+size_t pace_pressure(void) { return (size_t)pace_pressed(); }
 
 void pace_counts(size_t counts[collect_generations]) {
   counts[0] = pace_new_collected() + pace_new_owned();
@@ -219,6 +250,7 @@ static void pace_count_full(const struct collection *facts, size_t new) {
   pace_note_less(newer);
   pace.doubtful = facts->swept.suspect_bytes + newer;
   pace.promoted_1 = 0;
+  pace.old_pressure = pace_pressed();
   pace.promoted_2 = facts->swept.suspect_bytes;
   pace.counts[1] = pace.counts[2] = 0;
 }

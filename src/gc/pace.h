@@ -18,8 +18,10 @@
 
 #include "gc/collect.h"
 
+#define PACE_NEVER ((size_t)1 << 42)
+
 struct pace_settings {
-  size_t threshold[collect_generations]; /* bytes (0: as is best); collections of 0; collections of 1 */
+  size_t threshold[collect_generations]; /* bytes (0: as is best; PACE_NEVER: nothing is due); collections of 0; collections of 1 */
   unsigned cpu_percent;
   size_t initial_heap; /* no collection by itself while the blocks have fewer bytes */
 };
@@ -34,6 +36,14 @@ bool pace_is_due(unsigned *generation, enum collect_reason *reason);
 bool pace_is_ahead(size_t began_with);
 /* As CPython's gc.get_count: bytes since the last collection, collections of 0 since one of 1, of 1 since one of 2. */
 void pace_counts(size_t counts[collect_generations]);
+
+/* The program holds so many bytes more, or less, that the heap knows nothing of, for what it holds in it: they count like bytes of collected kinds,
+ * and, where they stay, like such that grew old. Never below 0. Any thread. How many there are. */
+void pace_press(ptrdiff_t bytes);
+size_t pace_pressure(void);
+
+/* How much of what makes a full collection due there is: 0 to 100 of 100. */
+unsigned pace_full_progress(void);
 
 /* A collection has been done, or given up. */
 void pace_collected(const struct collection *facts);

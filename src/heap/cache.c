@@ -96,14 +96,20 @@ static size_t cache_word_bytes(const struct bin *bin) {
   return (size_t)bits_count(*(const volatile uint64_t *)&bin->free) * bin->size;
 }
 
+/* Less what is still in its words. */
+static size_t cache_handed_out_of(const struct cache *cache) {
+  size_t bytes = *(const volatile size_t *)&cache->handed_out;
+  for (unsigned kind = KIND_SCANNED + 1; kind < kind_count; kind++)
+    for (unsigned class = 0; class < size_class_count; class++) bytes -= cache_word_bytes(&cache->bins[kind][class]);
+  return bytes;
+}
+
+size_t cache_handed_out_mine(const struct cache *cache) { return cache_handed_out_of(cache) - cache->handed_before; }
+
 size_t cache_handed_out(void) {
   static _Atomic size_t most; /* another thread's figures are read while they change: the sum may seem to shrink */
   size_t bytes = 0;
-  for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) {
-    bytes += *(volatile size_t *)&cache->handed_out;
-    for (unsigned kind = KIND_SCANNED + 1; kind < kind_count; kind++)
-      for (unsigned class = 0; class < size_class_count; class++) bytes -= cache_word_bytes(&cache->bins[kind][class]);
-  }
+  for (struct cache *cache = atomic_load(&cache_all); cache; cache = cache->next) bytes += cache_handed_out_of(cache);
   size_t old = atomic_load(&most);
   while ((ptrdiff_t)(bytes - old) > 0 && !atomic_compare_exchange_weak(&most, &old, bytes)) continue;
   return (ptrdiff_t)(bytes - old) > 0 ? bytes : old;
@@ -365,6 +371,7 @@ struct cache *cache_acquire(void) {
   if (cache) {
     cache_idle = cache->next_idle;
     cache->idle = false;
+    cache->handed_before = cache_handed_out_of(cache);
     cache_idle_count--;
   }
   heap_unlock();

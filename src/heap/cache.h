@@ -36,6 +36,7 @@ struct cache {
   struct cache *next;            /* all caches, never removed */
   ptrdiff_t in_use[kind_count];  /* bytes, not yet in heap_in_use */
   size_t handed_out;             /* bytes of collected kinds that ever were in its free words */
+  size_t handed_before;          /* of these, in the words of threads before this one */
   bool idle;
   uint32_t stolen_from; /* how often others took a block from here (statistics) */
 };
@@ -88,6 +89,9 @@ static inline void cache_free_own(struct cache *cache, struct block *block, uint
 
 /* The bytes of slots of collected kinds that were ever taken from free words; never shrinks. Any thread. */
 size_t cache_handed_out(void);
+
+/* The same of the thread that has the cache, by itself. */
+size_t cache_handed_out_mine(const struct cache *cache);
 
 /* Gives up the blocks that a sweep has emptied: this thread's (NULL: none) and those of idle caches. Without the heap lock. */
 void cache_tidy(struct cache *mine);

@@ -7,13 +7,14 @@ here=$top_builddir/tests/api
 LD_LIBRARY_PATH=$top_builddir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 
-for program in window; do
+for program in window memory; do
   merge_as "linked $program" glibc "$here/$program"
   for mode in malloc collect; do merge $mode "$here/$program" as $mode; done
 done
-merge leaks "$here/window" leaks
+for program in window memory; do merge leaks "$here/$program" leaks; done
 extra=unaligned merge_as "unaligned window" malloc "$here/window" unaligned
 merge_seconds=240
-extra=stress=1 merge_as "stress window" malloc "$here/window" as malloc
-extra=stress=1 merge_as "stress collect window" collect "$here/window" as collect
+for program in window memory; do
+  for mode in malloc collect; do extra=stress=1 merge_as "stress $mode $program" $mode "$here/$program" as $mode; done
+done
 finish

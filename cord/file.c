@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * Files as cords. All are read at once: nothing would tell when what is mapped is not needed any more. */
+ * Files as cords. A large one is mapped: the kernel reads what is looked at, and takes the memory back when it needs it. */
 #include "config.h"
 
 #include "node.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
+static const size_t CORD_LAZY_FROM = 128 << 10; /* below, what a mapping costs is more than what it saves */
+
 static const size_t CORD_FILE_GUESS = 4096;
+
+/* --- eager --- */
 
 /* How much there seems to be from here on: some files tell wrongly, and streams not at all. */
 static size_t file_rest(FILE *f) {
@@ -37,9 +42,49 @@ CORD CORD_from_file_eager(FILE *f) {
   return cord_of_chars(text, len);
 }
 
+/* --- lazy --- */
+
+/* What keeps a mapping: it lies in collected memory, and goes with the last cord that has a part of the file. */
+struct cord_mapping {
+  void *text;
+  size_t len;
+};
+
+static void GC_CALLBACK file_unmap(void *mapping_, void *unused) {
+  const struct cord_mapping *mapping = mapping_;
+  (void)unused;
+  munmap(mapping->text, mapping->len);
+}
+
+/* NULL when it cannot be mapped. */
+static CORD file_map(FILE *f, size_t len) {
+  struct cord_mapping *mapping = (void *)cord_new_chars(sizeof *mapping);
+  *mapping = (struct cord_mapping){mmap(NULL, len, PROT_READ, MAP_PRIVATE, fileno(f), 0), len};
+  if (mapping->text == MAP_FAILED) return NULL;
+  GC_register_finalizer_no_order(mapping, file_unmap, NULL, NULL, NULL);
+  return cord_of_text(mapping->text, len, mapping);
+}
+
+/* The length of what can be mapped; 0 for anything else, and for an empty file, which may be one that tells wrongly. */
+static size_t file_len(FILE *f) {
+  struct stat st;
+  fflush(f);
+  return fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
+}
+
 CORD CORD_from_file_lazy(FILE *f) {
+  size_t len = file_len(f);
+  CORD x = len ? file_map(f, len) : NULL;
+  if (!x) {
+    rewind(f);
+    return CORD_from_file_eager(f);
+  }
+  fclose(f); /* the mapping needs it no more */
+  return x;
+}
+
+CORD CORD_from_file(FILE *f) {
+  if (file_len(f) >= CORD_LAZY_FROM) return CORD_from_file_lazy(f);
   rewind(f);
   return CORD_from_file_eager(f);
 }
-
-CORD CORD_from_file(FILE *f) { return CORD_from_file_lazy(f); }

@@ -15,10 +15,11 @@ find "$root" ! -type d | sed 's|.*/||' | sort | tr '\n' ' ' >"$work/files"
 # Everything, but for the libraries that were left out and what belongs to them.
 out=none
 [ -e "$top_builddir/libcord.so.1" ] || out="$out|cord.*|ec\\.h"
+[ -e "$top_builddir/libgccpp.so.1" ] || out="$out|gc_cpp\\.h|gc_allocator\\.h"
 {
   ls "$srcdir/man" "$srcdir/include" "$srcdir/include/gc" | grep '\.[h1-9]$'
   printf '%s\n' gleaner gleaner.pc bdw-gc.pc libgleaner.so
-  (cd "$top_builddir" && ls libgc.so.1 libcord.so.1 2>/dev/null) | sed 'p; s/\.1$//'
+  (cd "$top_builddir" && ls libgc.so.1 libcord.so.1 libgccpp.so.1 libgctba.so.1 2>/dev/null) | sed 'p; s/\.1$//'
 } | grep -vxE "$out" | sort | tr '\n' ' ' >"$work/expected"
 ok "the command, the libraries, headers, pkg-config file and manuals are installed" \
   cmp -s "$work/files" "$work/expected" || note "$work/files"
@@ -51,21 +52,26 @@ LD_LIBRARY_PATH=$lib "$bin" leaks --report="$work/report" "$work/lose" >"$work/o
 ok "the installed command reports what it loses" grep -q ' 3 blocks are definitely lost' "$work/report" || note "$work/report"
 ok "in one heap with the installed library" sh -c '[ "$(tail -n 1 "$0")" -ge 2 ]' "$work/out" || note "$work/out"
 
-# builds NAME INCLUDES LIBRARIES: a program of one main that includes these and returns CONDITION.
+# builds COMPILER NAME INCLUDES LIBRARIES CONDITION: a program that includes these, and is linked and run, finds it to hold.
 builds() {
-  { for header in $2; do echo "#include <$header>"; done; echo "int main(void) { return !($4); }"; } >"$work/$1.c"
-  $CC -Wall -Werror $(pkg_config --cflags bdw-gc) "$work/$1.c" -o "$work/$1" $(pkg_config --libs bdw-gc) $3 &&
-    LD_LIBRARY_PATH=$lib "$work/$1"
+  { for header in $3; do echo "#include <$header>"; done; echo "int main(void) { return !($5); }"; } >"$work/$2.c"
+  $1 -Wall -Werror $(pkg_config --cflags bdw-gc) "$work/$2.c" -o "$work/$2" $(pkg_config --libs bdw-gc) $4 &&
+    LD_LIBRARY_PATH=$lib "$work/$2"
 }
 if command -v pkg-config >/dev/null; then
   pkg_config() { env PKG_CONFIG_PATH="$lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root" PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
     PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config "$@"; }
   ok "pkg-config knows libgc" pkg_config --atleast-version=8.2.0 bdw-gc
-  ok "gc.h is found" builds plain gc.h '' 'GC_base(GC_malloc(8)) != 0'
-  ok "gc/gc.h is, too" builds inside 'gc/gc.h gc/gc_ext.h gc.h' '' 'GC_base(GC_malloc(8)) != 0'
+  ok "gc.h is found" builds "$CC" plain gc.h '' 'GC_base(GC_malloc(8)) != 0'
+  ok "gc/gc.h is, too" builds "$CC" inside 'gc/gc.h gc/gc_ext.h gc.h' '' 'GC_base(GC_malloc(8)) != 0'
+  if [ -e "$top_builddir/libgccpp.so.1" ]; then
+    ok "gc_cpp.h and gc_allocator.h are found" builds "$CXX -x c++" plain_cxx 'gc_cpp.h gc_allocator.h' -lgccpp \
+      'GC_base(new int) && GC_base(gc_allocator<int>().allocate(1))'
+    ok "and in gc/" builds "$CXX -x c++" inside_cxx 'gc/gc_cpp.h gc/gc_allocator.h' -lgctba 'GC_base(new (UseGC) int) != 0'
+  fi
   if [ -e "$top_builddir/libcord.so.1" ]; then
-    ok "cord.h and ec.h are found" builds cords 'cord.h ec.h' -lcord 'CORD_len(CORD_cat("a", "b")) == 2'
-    ok "and in gc/" builds cords_inside 'gc/cord.h gc/ec.h cord.h' -lcord 'CORD_cmp("a", CORD_cat("a", "b")) < 0'
+    ok "cord.h and ec.h are found" builds "$CC" cords 'cord.h ec.h' -lcord 'CORD_len(CORD_cat("a", "b")) == 2'
+    ok "and in gc/" builds "$CC" cords_inside 'gc/cord.h gc/ec.h cord.h' -lcord 'CORD_cmp("a", CORD_cat("a", "b")) < 0'
   fi
 else
   skip "what is installed is found by pkg-config" "pkg-config is not installed"

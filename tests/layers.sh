@@ -5,7 +5,7 @@
 
 # includes FOLDER: "file: included" for each of our own headers that its files include.
 includes() {
-  find "$srcdir/$1" -name '*.[ch]' -exec grep -H '^ *# *include *"' {} + |
+  find "$srcdir/$1" \( -name '*.[ch]' -o -name '*.cc' \) -exec grep -H '^ *# *include *"' {} + |
     sed "s|^$srcdir/\\([^:]*\\):[^\"]*\"\\([^\"]*\\)\".*|\\1: \\2|" | grep -v ': config\.h$'
 }
 
@@ -25,8 +25,9 @@ below src/report '(report|os|base)/'
 below src/api '(api|gc|site|heap|report|os|base)/|gc\.h$|gc_ext\.h$'
 below preload 'api/hooks\.h$|(real|signals|handlers|waits|pins|filters|spaces)\.h$|base/|gc\.h$|gc_ext\.h$'
 below tools 'command\.h$|(report|os|base)/|gc\.h$|gc_ext\.h$'
-below include '(\.\./)?(gc|gc_ext|cord|cord_pos|ec)\.h$'
+below include '(\.\./)?(gc|gc_ext|gc_cpp|gc_allocator|cord|cord_pos|ec)\.h$'
 below cord '(node|gc|cord|ec)\.h$'
+below cxx '(gc|gc_cpp)\.h$'
 
 # The core knows the form of a record, and nothing else of the report library.
 includes src/api | grep ': report/' | grep -v ': report/record\.h$' >"$work/up"
@@ -41,7 +42,7 @@ find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/cord" -name '*.c' 
   done >"$work/up"
 ok "every source includes config.h first, so that --enable-checks reaches it" test ! -s "$work/up" || note "$work/up"
 
-find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/cord" "$srcdir/include" "$srcdir/tests" -name '*.[ch]' |
+find "$srcdir/src" "$srcdir/preload" "$srcdir/tools" "$srcdir/cord" "$srcdir/cxx" "$srcdir/include" "$srcdir/tests" -name '*.[ch]' -o -name '*.cc' |
   while read -r file; do
     head -n 1 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file"
   done >"$work/up"

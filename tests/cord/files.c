@@ -47,6 +47,36 @@ static void test_file(from_file *make, const char *name) {
      "%s: it is cut, joined and searched", name);
 }
 
+/* Parts are held, the rest is not: mappings go with the last part. */
+static long mappings(void) {
+  char line[1000];
+  long count = 0;
+  FILE *f = fopen("/proc/self/maps", "r");
+  while (fgets(line, sizeof line, f)) count += strstr(line, path) != NULL;
+  fclose(f);
+  return count;
+}
+
+__attribute__((noinline)) static void make_many(void) {
+  for (int i = 0; i < 50; i++) CORD_len(CORD_from_file_lazy(fopen(path, "r")));
+}
+
+static void test_mappings(void) {
+  char *text = contents(500000, 0);
+  CORD *kept = GC_malloc_uncollectable(sizeof *kept);
+  *kept = CORD_substr(CORD_from_file_lazy(fopen(path, "r")), 400000, 50000);
+  make_many();
+  long many = mappings();
+  for (int i = 0; i < 4; i++) {
+    GC_gcollect();
+    GC_malloc(10);
+  }
+  OK(many >= 1 && mappings() >= 1, "a file is mapped while a cord has a part of it");
+  OK(mappings() <= 10, "and not when none has");
+  OK(cord_is_text(*kept, text + 400000, 50000), "the part is what it was");
+  GC_free(kept);
+}
+
 static void test_streams(void) {
   contents(1000, 0);
   FILE *f = fopen(path, "r");
@@ -69,6 +99,7 @@ int main(int argc, char **argv) {
   test_file(CORD_from_file, "CORD_from_file");
   test_file(CORD_from_file_eager, "CORD_from_file_eager");
   test_file(CORD_from_file_lazy, "CORD_from_file_lazy");
+  test_mappings();
   test_streams();
   unlink(path);
   return tap_end();

@@ -6,8 +6,8 @@
  * marker goes on and tells of each object that it takes: an object that is the key of an entry, or a map, says so by its word beside the slot
  * (COUNT_LISTED), and brings up its entries at once. So each object and each entry is looked at once, whatever the order.
  *
- * An entry is listed by the age of the younger of its key and its value, so that a minor collection finds the old key of a young
- * value; the list of its key's age will do once both are as old. */
+ * A minor collection must find the old key of a young value: an entry is new when it gets another value (watch_renew), and grows no older than the
+ * value does, for entries become older by one at a time as objects do. */
 #include "config.h"
 
 #include "gc/ephemeron.h"
@@ -26,7 +26,7 @@ struct ephemeron {
   struct ephemeron *same;       /* with this hash */
   struct ephemeron *next, **at; /* in the map */
   struct ephemeron *wait;       /* among those whose value may be dead; or not in use */
-  struct ephemeron *ready;      /* among those whose value is to be marked; or among the young */
+  struct ephemeron *ready;      /* among those whose value is to be marked */
   bool waits;
 };
 
@@ -43,7 +43,7 @@ static struct {
   struct ephemeron *spare;
   struct ephemeron_map *spare_map;
   /* of one collection */
-  struct ephemeron *waiting, *ready, *young;
+  struct ephemeron *waiting, *ready;
   unsigned generation;
 } ephemerons;
 
@@ -259,32 +259,6 @@ void ephemeron_commit(unsigned generation) {
 void ephemeron_forget(void) {
   for (struct ephemeron *entry = ephemerons.waiting; entry; entry = entry->wait) entry->waits = false;
   ephemerons.waiting = NULL;
-}
-
-/* --- ages --- */
-
-static unsigned ephemeron_age(uintptr_t word) {
-  const struct block *block = region_find(word);
-  if (!block || !block_contains(block, word)) return 2;
-  uint8_t state = block->state[block_slot(block, word)];
-  return !state_is_live(state) || state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
-}
-
-static void ephemeron_note_if_young(struct watch *watch, void *arg) {
-  struct ephemeron *entry = (struct ephemeron *)watch;
-  (void)arg;
-  if (ephemeron_age(entry->value) >= ephemeron_age(watch->object)) return;
-  entry->ready = ephemerons.young;
-  ephemerons.young = entry;
-}
-
-void ephemeron_note_young(unsigned generation) {
-  ephemerons.young = NULL;
-  watch_each(WATCH_KEY, generation, ephemeron_note_if_young, NULL);
-}
-
-void ephemeron_renew_young(void) {
-  for (struct ephemeron *entry = ephemerons.young; entry; entry = entry->ready) watch_renew(&entry->key);
 }
 
 /* --- with the program running --- */

@@ -35,9 +35,6 @@ void ephemeron_mark_again(unsigned generation);
 /* Dead entries go, and those of dead maps; or none. */
 void ephemeron_commit(unsigned generation);
 void ephemeron_forget(void);
-/* Before and after watch_note_ages, which it needs to know keys alone. */
-void ephemeron_note_young(unsigned generation);
-void ephemeron_renew_young(void);
 /* The program running: the object is at its end. */
 void ephemeron_freed(uintptr_t object);
 

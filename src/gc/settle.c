@@ -56,11 +56,7 @@ void settle_forget(unsigned generation) {
   garbage_forget();
 }
 
-void settle_ages(unsigned generation) {
-  ephemeron_note_young(generation);
-  watch_note_ages(generation);
-  ephemeron_renew_young();
-}
+void settle_ages(unsigned generation) { watch_note_ages(generation); }
 
 struct errand *settle_dying(uintptr_t object) {
   weak_freed(object, false);

@@ -91,10 +91,9 @@ static void weak_drop(struct weak *weak) {
 int weak_aim(struct weak_handle *handle, uintptr_t target) {
   struct weak *weak = handle->weak;
   uintptr_t object = watch_object(target);
-  if (target && !object) return EINVAL;
   weak_turn_away(weak);
   atomic_store(&handle->hidden, 0);
-  if (!target) return 0;
+  if (!object) return target ? EINVAL : 0;
   if (!watch_add(&weak->target, (enum watch_kind)weak->kind, object)) return ENOMEM;
   weak->aimed = true;
   weak->order = ++weaks.order;

@@ -34,7 +34,7 @@ __attribute__((noinline)) static void wipe(void) {
 }
 
 /* keep[i], if there is one, gets the address of each object that make makes. */
-__attribute__((noinline)) static void crowd_make(struct crowd *crowd, void *(*make)(size_t), size_t size, void **keep) {
+__attribute__((noinline, unused)) static void crowd_make(struct crowd *crowd, void *(*make)(size_t), size_t size, void **keep) {
   for (int i = 0; i < crowd_size; i++) {
     void *p = make(size);
     if (p && size) memset(p, 0, size < 64 ? size : 64);

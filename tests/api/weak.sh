@@ -7,7 +7,7 @@ LD_LIBRARY_PATH=$top_builddir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 stress=
 
-for program in links; do
+for program in links refs map race model; do
   merge_as "linked weak_$program" glibc "$here/weak_$program"
   for mode in malloc collect; do merge $mode "$here/weak_$program"; done
   for extra in write-tracking=scan concurrent=on stress=1 poison=1; do

@@ -295,6 +295,16 @@ typedef void(GC_CALLBACK *GC_await_finalize_proc)(void *object);
 void GC_set_await_finalize_proc(GC_await_finalize_proc function);
 GC_await_finalize_proc GC_get_await_finalize_proc(void);
 
+/* Toggle references: references from outside of all that is searched, which are strong or weak as the function tells. It is asked for each of them
+ * before each collection, under the rules of callbacks (gc_ext.h): strong ones keep their objects, weak ones are dropped with them. */
+typedef enum { GC_TOGGLE_REF_DROP, GC_TOGGLE_REF_STRONG, GC_TOGGLE_REF_WEAK } GC_ToggleRefStatus;
+typedef GC_ToggleRefStatus(GC_CALLBACK *GC_toggleref_func)(void *object);
+void GC_set_toggleref_func(GC_toggleref_func function);
+GC_toggleref_func GC_get_toggleref_func(void);
+
+/* GC_SUCCESS, also when there is no function and so nothing is done; GC_NO_MEMORY. */
+int GC_toggleref_add(void *object, int is_strong);
+
 /* Runs all finalizers that are registered, also those of objects that can still be reached, and of these that they register, until there are
  * none. */
 void GC_finalize_all(void);

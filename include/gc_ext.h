@@ -79,7 +79,7 @@ struct GC_generation_stats {
   unsigned long collections;   /* that were done */
   unsigned long given_up;      /* that reclaimed nothing, because something stood in the way */
   uint64_t collected;          /* objects */
-  uint64_t uncollectable;      /* as in Python; always 0 */
+  uint64_t uncollectable;      /* objects that were put on the list of garbage because they will never be finalized */
   uint64_t collected_bytes;
   uint64_t time;               /* nanoseconds, of all collections together */
   uint64_t pause;              /* that the program stood still, together */
@@ -298,6 +298,29 @@ int GC_wait_for_finalizers(uint64_t timeout);
  * finalizers that are registered are run as GC_finalize_all does, but for those that are registered then. */
 void GC_set_finalize_at_exit(int on);
 int GC_get_finalize_at_exit(void);
+
+/* --- Garbage that is not reclaimed (gc.garbage, gc.set_debug) --- */
+
+enum {
+  GC_DEBUG_STATS = 1,          /* a line on each collection, as in the log */
+  GC_DEBUG_COLLECTABLE = 2,    /* a line on each object that is reclaimed, or would be */
+  GC_DEBUG_UNCOLLECTABLE = 4,  /* a line on each object that cannot be, because of its finalizer */
+  GC_DEBUG_SAVEALL = 32,       /* what would be reclaimed is put on the list of garbage instead, and lives */
+  GC_DEBUG_LEAK = GC_DEBUG_COLLECTABLE | GC_DEBUG_UNCOLLECTABLE | GC_DEBUG_SAVEALL
+};
+
+/* From now on; what is told goes into the log of the option gc-log, or to standard error. Many lines, and slow: for debugging. */
+void GC_set_debug(int flags);
+int GC_get_debug(void);
+
+/* The list: objects with an ordered finalizer (gc.h) that are unreachable and lead to themselves, and all such that these lead to, which can never
+ * be finalized; and what GC_DEBUG_SAVEALL has saved. An object is put there by the first collection that finds it, or by the second if others
+ * were due at the first. It is said once on standard error, and each time in the log. The list is a root. GC_get_garbage returns object n, from 0 on;
+ * NULL beyond the end. Cleared, the list forgets them: what can be reclaimed then is, what cannot is found anew. An object on it that was
+ * saved must not be freed before. */
+size_t GC_get_garbage_count(void);
+void *GC_get_garbage(size_t n);
+void GC_clear_garbage(void);
 
 /* --- Callbacks (gc.callbacks) --- */
 

@@ -229,6 +229,7 @@ static void collector_tell_before(const struct collect_request *request) {
   struct collection before = {.generation = request->generation, .reason = request->reason, .began = os_clock()};
   atomic_store(&collector_telling, true);
   gc_events_before(&before);
+  gc_finalize_ask();
   if (collector_mine.busy) atomic_store(&collector_telling, false);
 }
 

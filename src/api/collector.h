@@ -58,6 +58,8 @@ bool collector_make_room(size_t bytes);
 /* In gc_events.c. Called by the thread that collects, no lock held, the world running: they may allocate, which never
  * collects meanwhile. swept: the sweep of the last full collection is done. */
 void gc_events_before(const struct collection *facts);
+/* Toggle references are asked for. */
+void gc_finalize_ask(void);
 void gc_events_after(const struct collection *facts);
 void gc_events_swept(const struct sweep_counts *counts);
 void gc_events_exit(void);       /* the process ends: statistics, if asked for */

@@ -116,6 +116,7 @@ PUBLIC int GC_get_stats(int generation, struct GC_generation_stats *stats) {
       .collections = atomic_load(&from->collections),
       .given_up = atomic_load(&from->given_up),
       .collected = atomic_load(&from->objects),
+      .uncollectable = atomic_load(&from->uncollectable),
       .collected_bytes = atomic_load(&from->bytes),
       .time = atomic_load(&from->time_ns),
       .pause = atomic_load(&from->pause_ns),

@@ -297,6 +297,7 @@ void gc_events_after(const struct collection *facts) {
   gc_reclaimed_end(facts);
   gc_stats_collection(facts);
   gc_log_collection(facts);
+  gc_garbage_tell(facts);
   gc_callbacks_call(GC_PHASE_STOP, facts);
   gc_events_libgc(GC_EVENT_END);
   gc_notify_after(facts);

@@ -30,13 +30,17 @@ void gc_log_init(void);
 void gc_log_collection(const struct collection *facts);
 void gc_log_swept(uint64_t number, size_t heap_after, const struct sweep_counts *counts);
 void gc_log_fork_child(void);
+/* A line of another kind; where there is no log, on standard error. */
+void gc_log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Collections are told there, too. */
+void gc_log_always(bool on);
 
 /* --- gc_stats.c --- */
 
 enum { gc_stats_errors = 8, gc_stats_buckets = 16 * 42 };
 
 struct gc_stats_generation {
-  _Atomic uint64_t collections, given_up, objects, bytes, time_ns, pause_ns, pause_max_ns;
+  _Atomic uint64_t collections, given_up, uncollectable, objects, bytes, time_ns, pause_ns, pause_max_ns;
   _Atomic uint32_t pauses[gc_stats_buckets]; /* see gc_stats_bucket */
 };
 
@@ -56,12 +60,17 @@ extern struct gc_stats gc_stats;
 void gc_stats_collection(const struct collection *facts);
 void gc_stats_swept(const struct sweep_counts *counts);
 uint64_t gc_stats_number(void); /* of the last collection that was begun */
+void gc_stats_uncollectable(unsigned generation, size_t objects);
 void gc_stats_fork_child(void);
 
 /* The pauses of a bucket are shorter than that, by a sixteenth at most. */
 uint64_t gc_stats_bucket_end(unsigned bucket);
 /* So many of 100 pauses were as short as that. */
 uint64_t gc_stats_percentile(const struct gc_stats_generation *generation, unsigned percent);
+
+/* --- gc_garbage.c --- */
+
+void gc_garbage_tell(const struct collection *facts);
 
 /* --- gc_summary.c --- */
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The public names of finalizers, and of the list of garbage. Must not know when finalizers are run. */
+ * The public names of finalizers, and of toggle references. Must not know when finalizers are run. */
 #include "config.h"
 
 #include "api/alloc.h"
 #include "api/collector.h"
 #include "gc.h"
 #include "gc/finalize.h"
-#include "gc/garbage.h"
+#include "gc/toggle.h"
 #include "gc_ext.h"
 
 #include <errno.h>
@@ -78,3 +78,50 @@ PUBLIC int GC_reregister_finalizer(void *object) { return finalize_change(object
 
 PUBLIC void GC_set_java_finalization(int on) { finalize_java = GC_java_finalization = on; }
 PUBLIC int GC_get_java_finalization(void) { return GC_java_finalization; }
+
+/* --- toggle references --- */
+
+static _Atomic GC_toggleref_func finalize_toggle;
+
+PUBLIC void GC_set_toggleref_func(GC_toggleref_func function) { atomic_store(&finalize_toggle, function); }
+PUBLIC GC_toggleref_func GC_get_toggleref_func(void) { return atomic_load(&finalize_toggle); }
+
+PUBLIC int GC_toggleref_add(void *object, int is_strong) {
+  bool added = true;
+  if (atomic_load(&finalize_toggle) && finalize_may(object)) {
+    watch_lock();
+    added = toggle_add((uintptr_t)object, is_strong ? TOGGLE_STRONG : TOGGLE_WEAK);
+    watch_unlock();
+  }
+  keep_alive(object);
+  return added ? GC_SUCCESS : GC_NO_MEMORY;
+}
+
+struct finalize_question {
+  GC_toggleref_func function;
+  void *object;
+  GC_ToggleRefStatus answer;
+};
+
+static void finalize_ask_one(void *arg) {
+  struct finalize_question *question = arg;
+  question->answer = question->function(question->object);
+}
+
+/* Before a collection, the program running. The object is held by this frame, and the lock is not. */
+void gc_finalize_ask(void) {
+  struct finalize_question question = {.function = atomic_load(&finalize_toggle)};
+  if (!question.function || watch_count(WATCH_TOGGLE) == 0) return;
+  watch_lock();
+  toggle_tidy();
+  for (struct toggle *toggle = toggle_next(NULL); toggle; toggle = toggle_next(toggle)) {
+    question.object = (void *)toggle_object(toggle);
+    if (!question.object) continue;
+    __asm__ volatile("" ::"r"(&question) : "memory");
+    watch_unlock();
+    gc_events_call(finalize_ask_one, &question);
+    watch_lock();
+    if (toggle_object(toggle) == (uintptr_t)question.object) toggle_set(toggle, (enum toggle_state)question.answer);
+  }
+  watch_unlock();
+}

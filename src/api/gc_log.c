@@ -20,6 +20,8 @@ static int gc_log_fd = -1;
 static struct stat gc_log_file;   /* what it is */
 static bool gc_log_failed;        /* which is said once */
 
+static _Atomic bool gc_log_all; /* also without a log: then on standard error */
+
 struct gc_line {
   size_t length;
   char text[768];
@@ -42,10 +44,14 @@ static void gc_line_thousandths(struct gc_line *line, const char *before, uint64
   gc_line_add(line, "%s%lu.%s%lu%s", before, n / 1000, n % 1000 < 10 ? "00" : n % 1000 < 100 ? "0" : "", n % 1000, after);
 }
 
-static void gc_line_begin(struct gc_line *line, uint64_t number, unsigned generation) {
+static void gc_line_start(struct gc_line *line) {
   line->length = 0;
   gc_line_add(line, "gleaner %d: ", (int)getpid());
   gc_line_thousandths(line, "", (os_clock() - gc_events_started()) / 1000, " s: ");
+}
+
+static void gc_line_begin(struct gc_line *line, uint64_t number, unsigned generation) {
+  gc_line_start(line);
   gc_line_add(line, "collection %lu of generation %u", number, generation);
 }
 
@@ -89,7 +95,8 @@ static void gc_log_write(const char *text, size_t length) {
 static void gc_log_line(struct gc_line *line) {
   int saved = errno;
   gc_line_add(line, "\n");
-  if (gc_log_is_ours() || gc_log_open()) gc_log_write(line->text, line->length);
+  if (!birth_options.gc_log) print_fd(report_out_stderr(), "%s", line->text);
+  else if (gc_log_is_ours() || gc_log_open()) gc_log_write(line->text, line->length);
   errno = saved;
 }
 
@@ -108,7 +115,7 @@ void gc_log_collection(const struct collection *facts) {
   static const char *const whys[] = {"asked for", "enough was allocated", "the oldest generation has grown by a quarter",
                                      "the heap has grown by as much as is live", "memory is short", "stress"};
   struct gc_line line;
-  if (!birth_options.gc_log) return;
+  if (!birth_options.gc_log && !atomic_load(&gc_log_all)) return;
   gc_line_begin(&line, facts->number, facts->generation);
   gc_line_add(&line, " (%s): ", whys[facts->reason]);
   if (facts->error) {
@@ -127,11 +134,24 @@ void gc_log_collection(const struct collection *facts) {
 
 void gc_log_swept(uint64_t number, size_t heap_after, const struct sweep_counts *counts) {
   struct gc_line line;
-  if (!birth_options.gc_log) return;
+  if (!birth_options.gc_log && !atomic_load(&gc_log_all)) return;
   gc_line_begin(&line, number, collect_generations - 1);
   gc_line_add(&line, " is swept: heap %zuK, reclaimed %lu objects of %lu bytes", heap_after >> 10, counts->objects,
               counts->bytes);
   if (counts->suspects) gc_line_add(&line, ", spared once %lu of %lu bytes", counts->suspects, counts->suspect_bytes);
+  gc_log_line(&line);
+}
+
+void gc_log_always(bool on) { atomic_store(&gc_log_all, on); }
+
+void gc_log_note(const char *format, ...) {
+  struct gc_line line;
+  va_list args;
+  gc_line_start(&line);
+  va_start(args, format);
+  size_t room = sizeof line.text - line.length, length = print_buffer_v(line.text + line.length, room, format, args);
+  va_end(args);
+  line.length += length < room ? length : room - 1;
   gc_log_line(&line);
 }
 

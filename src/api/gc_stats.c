@@ -78,6 +78,10 @@ void gc_stats_swept(const struct sweep_counts *counts) {
   gc_stats_reclaimed(&gc_stats.generations[collect_generations - 1], counts);
 }
 
+void gc_stats_uncollectable(unsigned generation, size_t objects) {
+  atomic_fetch_add(&gc_stats.generations[generation].uncollectable, objects);
+}
+
 uint64_t gc_stats_number(void) { return atomic_load(&gc_stats_last); }
 
 uint64_t gc_stats_percentile(const struct gc_stats_generation *generation, unsigned percent) {

@@ -10,6 +10,7 @@
 #include "gc/garbage.h"
 #include "gc/links.h"
 #include "gc/mark.h"
+#include "gc/toggle.h"
 #include "gc/watch.h"
 #include "gc/weak.h"
 
@@ -23,6 +24,7 @@ void settle_roots(unsigned generation, settle_root *root, void *arg) {
   errand_each(root, arg);
   finalize_roots(generation, root, arg);
   garbage_roots(root, arg);
+  toggle_roots(generation);
 }
 
 void settle_mark(unsigned generation) {
@@ -45,6 +47,7 @@ void settle_commit(unsigned generation) {
   links_commit(generation);
   ephemeron_commit(generation);
   finalize_commit(generation);
+  toggle_commit(generation);
 }
 
 void settle_forget(unsigned generation) {
@@ -70,6 +73,7 @@ static void settle_drop(struct watch *watch) {
   case WATCH_FINALIZER:
   case WATCH_QUEUED:
   case WATCH_DONE: finalize_drop(watch); break;
+  case WATCH_TOGGLE: toggle_drop(watch); break;
   default: watch_remove(watch);
   }
 }

@@ -23,6 +23,7 @@ enum watch_kind {
   WATCH_FINALIZER, /* finalize.h: registered, */
   WATCH_QUEUED,    /* waiting to be run, */
   WATCH_DONE,      /* and begun at least */
+  WATCH_TOGGLE,    /* toggle.h */
   watch_kinds,
 };
 

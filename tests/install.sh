@@ -15,7 +15,7 @@ find "$root" ! -type d | sed 's|.*/||' | sort | tr '\n' ' ' >"$work/files"
 # Everything, but for the libraries that were left out and what belongs to them.
 out=none
 [ -e "$top_builddir/libcord.so.1" ] || out="$out|cord.*|ec\\.h"
-[ -e "$top_builddir/libgccpp.so.1" ] || out="$out|gc_cpp\\.h|gc_allocator\\.h"
+[ -e "$top_builddir/libgccpp.so.1" ] || out="$out|gc_cpp\\..|gc_allocator\\.h"
 {
   ls "$srcdir/man" "$srcdir/include" "$srcdir/include/gc" | grep '\.[h1-9]$'
   printf '%s\n' gleaner gleaner.pc bdw-gc.pc libgleaner.so

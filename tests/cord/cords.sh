@@ -20,6 +20,25 @@ for threads in 1 4; do
   merge_as "random of $threads threads collect" collect "$here/random" 8000 $threads
 done
 
+# Compiled with our headers and run on the system's libgc; compiled with its headers and run on ours.
+if PATH=$PATH:/sbin ldconfig -p | grep -q '[^/]libgc\.so\.1 '; then
+  mkdir "$work/only" && cp "$top_builddir/libcord.so.1" "$work/only"
+  for program in making looking printing; do
+    merge_as "$program on the system's libgc" glibc env LD_LIBRARY_PATH="$work/only" "$here/$program"
+  done
+else
+  skip "our cords on the system's libgc" "it is not installed"
+fi
+if [ -r /usr/include/gc/cord.h ]; then
+  for program in making looking; do
+    ok "$program is compiled with the system's headers" $CC -std=gnu11 -D_GNU_SOURCE -fno-builtin -w -I/usr/include/gc -I"$srcdir/tests" \
+      "$srcdir/tests/cord/$program.c" "$srcdir/tests/tap.c" -o "$work/$program" "$top_builddir/libcord.so.1" "$top_builddir/libgc.so.1" -lpthread
+    merge_as "$program of the system's headers" glibc "$work/$program"
+  done
+else
+  skip "the system's headers with our cords" "they are not installed"
+fi
+
 # ends STATUS TEXT HOW
 ends() {
   "$here/ending" "$3" >"$work/out" 2>"$work/err"

@@ -93,6 +93,10 @@ static void test_depth(void) {
   CORD_pos p;
   CORD_set_pos(p, left, N - 1);
   OK(p[0].path_len <= MAX_DEPTH, "and are no deeper than positions can tell");
+  CORD_set_pos(p, left, 0);
+  OK(p[0].path_len <= MAX_DEPTH && CORD_pos_chars_left(p) == 40, "in which the characters still lie there as they were given");
+  CORD_set_pos(p, right, N - 40);
+  OK(p[0].path_len <= MAX_DEPTH && CORD_pos_chars_left(p) == 40, "also those that were joined before the others");
   CORD_set_pos(p, CORD_balance(left), N - 1);
   OK(p[0].path_len <= 18, "a balanced one of 500 pieces is not deep");
   OK(cord_is(CORD_balance(left), text) && cord_is(CORD_balance(right), text), "balancing changes no character");

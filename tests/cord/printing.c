@@ -22,6 +22,12 @@ static bool prints_same(const char *format, ...) {
   return same;
 }
 
+/* The characters of a text, and blanks after them. */
+static char format_char(size_t i, void *text) {
+  errno = EINTR;
+  return i < strlen(text) ? ((char *)text)[i] : ' ';
+}
+
 static void test_native(void) {
   OK(prints_same("plain") && prints_same("100%% of it %% "), "text");
   OK(prints_same("%d %i %5d|%-5d|%05d|%+d|% d|%.3d|%'d", 1, -2, 3, 4, 5, 6, 7, 8, 1234567), "integers, with flags");
@@ -44,7 +50,12 @@ static void test_native(void) {
   OK(prints_same("%d%s%d%f%Lf%ld%s", 1, "two", 3, 4.0, 5.0L, 6L, "seven"), "all of them in one");
   errno = ENOENT;
   OK(prints_same("%d %s %m", 5, letters(0, 900)), "the error");
-  CORD x;
+  CORD x, y;
+  const char *error = strerror(ENOENT);
+  errno = ENOENT;
+  OK(CORD_sprintf(&x, CORD_from_fn(format_char, (void *)"%d %m", 40), 5) > 0 && CORD_sprintf(&y, "5 %s", error) > 0 &&
+         CORD_ncmp(x, 0, y, 0, CORD_len(y)) == 0,
+     "which is that of before, whatever happens meanwhile");
   OK(CORD_sprintf(&x, "a%cb%c", 0, 0) == 4 && cord_is_text(x, "a\0b", 4), "NULs");
 }
 

@@ -439,6 +439,51 @@ struct GC_memory_info {
  * with errno ENOMEM. */
 int GC_get_memory_info(struct GC_memory_info *info);
 
+/* --- Looking at the heap --- */
+
+/* Writes a heap dump to the file, as gleaner dump does (see gleaner(1), gleaner-dump(5)): every object alive, what leads to what, the roots, and
+ * where objects were allocated if that is recorded; no contents. The program stands still only for a fork; a child process without any of
+ * its descriptors writes, the calling thread waits for it, and the others go on. The program's wait functions never see that child (but
+ * those with __WCLONE or __WALL do), and no SIGCHLD comes. The file is made with mode 0600, or cut to nothing if it exists; after an
+ * error what is in it is not a whole dump, and those who read dumps say so.
+ *
+ * 0, or -1 with errno: what open or write met; EAGAIN or ENOMEM, the fork was refused or there is no memory for it; EPERM, the program has put
+ * itself under a filter of system calls; EINTR, the child was killed; EINVAL, path is NULL. Not from a signal handler. */
+int GC_dump_heap(const char *path);
+
+/* What kind of memory a root is. */
+enum GC_root {
+  GC_ROOT_REGISTERS,  /* of a thread */
+  GC_ROOT_STACK,      /* of a thread, from its stack pointer up */
+  GC_ROOT_TLS,        /* of a thread: thread-local variables, and what the C library keeps there */
+  GC_ROOT_GLOBAL,     /* a variable of the program or of a library; dladdr(3) may know its name */
+  GC_ROOT_MAPPING,    /* memory from mmap and its like */
+  GC_ROOT_DECLARED,   /* given to GC_add_roots */
+  GC_ROOT_KEPT,       /* what was handed to this library: the argument of a callback, say */
+  GC_ROOT_KERNEL,     /* what the kernel will give back: epoll, timers, signals */
+  GC_ROOT_DEAD_STACK, /* below a thread's stack pointer: left there by calls that have returned */
+  GC_ROOT_OWNED       /* no memory: the first object may not be reclaimed: uncollectable, frozen, or malloc'ed where that is not collected */
+};
+
+struct GC_why_step {
+  int index;          /* from 0, at the root */
+  enum GC_root root;  /* where the path begins: the same in all its steps */
+  long thread;        /* whose that is, as gettid(2) tells it; 0: no thread's */
+  const void *from;   /* the address of the word that leads on: in the root, then in the object before. NULL: root is OWNED */
+  const void *object; /* the beginning of the object that it leads to */
+  size_t size;        /* of it, as far as is known what was asked for */
+};
+
+/* Who keeps this object alive? Calls step (may be NULL) for each step of the shortest path from a root to the object, which may be
+ * given by any address inside of it. What the calling thread's own stack and registers lead to is told only if no other root
+ * leads there, since whoever asks has the address; dead stacks only if nothing else does.
+ *
+ * Returns the number of steps (of which at most 1024 are told), 0 when nothing leads to the object, or -1 with errno: EINVAL, it is no object
+ * alive; else as GC_dump_heap. The path is as it was when this was called; it is searched in a copy of the process while the other
+ * threads go on, which takes 8 bytes for each object and the time to look at all that is reachable. The callback may allocate. Not from a signal
+ * handler. */
+long GC_why(const void *object, void (*step)(const struct GC_why_step *step, void *arg), void *arg);
+
 #ifdef __cplusplus
 }
 #endif

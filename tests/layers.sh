@@ -29,9 +29,9 @@ below include '(\.\./)?(gc|gc_ext|gc_cpp|gc_allocator|cord|cord_pos|ec)\.h$'
 below cord '(node|gc|cord|ec)\.h$'
 below cxx '(gc|gc_cpp)\.h$'
 
-# The core knows the form of a record, and nothing else of the report library.
-includes src/api | grep ': report/' | grep -v ': report/record\.h$' >"$work/up"
-ok "the runtime knows nothing of the report library but the record" test ! -s "$work/up" || note "$work/up"
+# The core knows the forms of a record and of a dump, and nothing else of the report library.
+includes src/api | grep ': report/' | grep -vE ': report/(record|dump)\.h$' >"$work/up"
+ok "the runtime knows nothing of the report library but the forms of a record and of a dump" test ! -s "$work/up" || note "$work/up"
 
 grep -rlE 'libunwind\.h' "$srcdir/src" "$srcdir/preload" "$srcdir/tools" | grep -v '/src/site/' >"$work/up"
 ok "only src/site uses libunwind" test ! -s "$work/up" || note "$work/up"

@@ -29,4 +29,11 @@ int launch(struct options *options, char **argv);
  * when not, and status_failed when the record could not be read or the report not be written. */
 int draw(const struct options *options, int fd, const char *from);
 
+/* gleaner dump PID: writes to file; NULL: gleaner.PID.dump; "-": standard output. */
+int dump_pid(const char *pid, const char *file);
+
+/* gleaner why, gleaner top: what follows the command's name. */
+int heap_why(char **argv);
+int heap_top(char **argv);
+
 #endif

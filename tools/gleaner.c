@@ -38,6 +38,10 @@ static void command_help(void) {
         "       gleaner collect [OPTION]... PROGRAM [ARGUMENT]... take back what PROGRAM leaks, while it runs\n"
         "       gleaner run [OPTION]... PROGRAM [ARGUMENT]...     run PROGRAM with Gleaner's malloc only\n"
         "       gleaner report [OPTION]... FILE                   draw the report of a saved record\n"
+        "       gleaner dump PID [-o FILE]                        write a heap dump of a running process\n"
+        "       gleaner dump --at-exit [-o FILE] [OPTION]... PROGRAM [ARGUMENT]...   and of PROGRAM when it ends\n"
+        "       gleaner why DUMP ADDRESS                          show what keeps the object at ADDRESS alive\n"
+        "       gleaner top [--by=site|size|generation|retained] [--limit=N] DUMP    show what the heap consists of\n"
         "       gleaner --help | --version\n"
         "\n"
         "PROGRAM needs no recompiling. The options; GLEANER_OPTIONS=name=value:name=value sets them, too:\n",
@@ -146,6 +150,32 @@ static int command_draw(struct options *options, char **argv) {
   return draw(options, STDIN_FILENO, "the record");
 }
 
+/* -o FILE at *argv is gone over; NULL: there is none. */
+static const char *command_output(char ***argv) {
+  char **at = *argv;
+  if (!at[0] || strcmp(at[0], "-o") != 0 || !at[1]) return NULL;
+  *argv += 2;
+  return at[1];
+}
+
+static int command_dump_at_exit(struct options *options, char **argv) {
+  const char *file = command_output(&argv);
+  options->dump_at_exit = file ? file : "gleaner.%p.dump";
+  options->sites = 1; /* that a table by site may have something to show */
+  return command_launch(options, MODE_MALLOC, argv);
+}
+
+/* The file may come before the process or behind it. */
+static int command_dump(struct options *options, char **argv) {
+  if (argv[0] && strcmp(argv[0], "--at-exit") == 0) return command_dump_at_exit(options, argv + 1);
+  const char *file = command_output(&argv), *pid = *argv;
+  if (pid) argv++;
+  if (pid && !file) file = command_output(&argv);
+  if (pid && *pid != '-' && !*argv) return dump_pid(pid, file);
+  command_say("one process is wanted: gleaner dump PID [-o FILE], or gleaner dump --at-exit [-o FILE] [OPTION]... PROGRAM [ARGUMENT]...");
+  return status_usage;
+}
+
 static int command_printed(void) {
   return fflush(stdout) == 0 && !ferror(stdout) ? status_good : status_failed;
 }
@@ -158,11 +188,14 @@ int main(int argc, char **argv) {
   if (strcmp(command, "collect") == 0) return command_launch(&options, MODE_COLLECT, argv + 2);
   if (strcmp(command, "run") == 0) return command_launch(&options, MODE_MALLOC, argv + 2);
   if (strcmp(command, "report") == 0) return command_report(&options, argv + 2);
+  if (strcmp(command, "dump") == 0) return command_dump(&options, argv + 2);
+  if (strcmp(command, "why") == 0) return heap_why(argv + 2);
+  if (strcmp(command, "top") == 0) return heap_top(argv + 2);
   if (strcmp(command, "--draw-record") == 0) return command_draw(&options, argv + 2);
   if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) return command_help(), command_printed();
   if (strcmp(command, "--version") == 0) return puts("gleaner " PACKAGE_VERSION), command_printed();
   if (*command)
-    command_say("unknown command '%s'; the commands are leaks, collect, run, report, --help and --version", command);
-  else command_say("no command is given; the commands are leaks, collect, run, report, --help and --version");
+    command_say("unknown command '%s'; the commands are leaks, collect, run, report, dump, why, top, --help and --version", command);
+  else command_say("no command is given; the commands are leaks, collect, run, report, dump, why, top, --help and --version");
   return status_usage;
 }

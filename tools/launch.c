@@ -200,6 +200,7 @@ int launch(struct options *options, char **argv) {
   if (!launch_check_suppressions(options->suppressions)) return status_usage;
   options->report = command_absolute(options->report);
   if (options->gc_log && strcmp(options->gc_log, "stderr") != 0) options->gc_log = command_absolute(options->gc_log);
+  options->dump_at_exit = command_absolute(options->dump_at_exit);
   options->suppressions = command_absolute(options->suppressions);
   options->tool = options->tool ? command_absolute(options->tool) : *own ? own : NULL;
   if (!launch_preload(library) || !launch_options(options)) return status_usage;

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "api/collector.h"
+#include "api/gc_dump.h"
 #include "api/hooks.h"
 #include "base/print.h"
 #include "gc/concurrent.h"
@@ -99,7 +100,7 @@ static bool birth_begin(void) {
   int saved = errno;
   os_memory_init();
   birth_read_options();
-  bool sites = birth_options.mode == MODE_COLLECT && (birth_options.sites || birth_options.poison);
+  bool sites = birth_options.sites || (birth_options.mode == MODE_COLLECT && birth_options.poison);
   birth_recording = birth_options.mode == MODE_LEAKS || sites;
   bool good = heap_init(birth_recording) == 0;
   region.extra = birth_options.mode == MODE_COLLECT;
@@ -125,6 +126,7 @@ static void birth_fork_child(void) {
   if (world_signal) world_fork_child();
   collector_fork_child();
   leak_report_fork_child();
+  gc_dump_fork_child();
 }
 
 /* As early as libc can take it: handlers run in the order of their registration, and others' may allocate. */
@@ -207,6 +209,7 @@ __attribute__((constructor(101))) static void birth_constructor(void) {
     birth_key_made = pthread_key_create(&birth_key, birth_thread_end) == 0;
     if (birth_cache()) birth_remember(birth_mine);
     if (birth_options.mode == MODE_LEAKS) leak_report_init();
+    gc_dump_init();
     collector_begin();
   }
   errno = saved;
@@ -215,6 +218,7 @@ __attribute__((constructor(101))) static void birth_constructor(void) {
 static void birth_end(void *arg) {
   (void)arg;
   if (!birth_is_mine()) return;
+  gc_dump_exit();
   gc_events_exit();
   if (birth_options.mode != MODE_LEAKS) return;
   long lost = leak_report(false);
@@ -227,7 +231,7 @@ static void birth_end(void *arg) {
 /* The loader runs this among the first of the destructors. A handler that is registered now runs after all of them; it must
  * belong to no module, or it would run as soon as this one's destructors are done. */
 __attribute__((destructor)) static void birth_destructor(void) {
-  if (birth_options.mode == MODE_LEAKS || collector_is_armed) __cxa_atexit(birth_end, NULL, NULL);
+  if (birth_options.mode == MODE_LEAKS || collector_is_armed || birth_options.dump_at_exit) __cxa_atexit(birth_end, NULL, NULL);
 }
 
 void hook_before_dlclose(void) {
@@ -267,6 +271,7 @@ void hook_before_alone(void) { concurrent_cut_short(); }
 
 int hook__exit(int status) {
   if (!birth_options.report_at__exit || !birth_is_mine()) return status;
+  gc_dump_exit();
   gc_events_exit();
   if (birth_options.mode != MODE_LEAKS) return status;
   long lost = leak_report(false);

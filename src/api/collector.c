@@ -4,6 +4,7 @@
 
 #include "api/collector.h"
 
+#include "api/gc_dump.h"
 #include "api/gc_errands.h"
 #include "api/hooks.h"
 #include "gc/remember.h"
@@ -325,6 +326,7 @@ static __attribute__((noinline)) void collector_poll_now(void) {
   unsigned generation;
   enum collect_reason reason;
   struct collection facts;
+  gc_dump_poll();
   if (!collector_is_armed || collector_is_inside() || collect_sweep(collector_sweep_units)) return;
   if (collect_progress() != COLLECT_IDLE && birth_is_mine()) {
     collector_attend();

@@ -61,6 +61,8 @@ void lock_release(struct lock *lock) {
 
 bool lock_is_held(struct lock *lock) { return atomic_load(&lock->word) != lock_free; }
 
+bool lock_holds_none(void) { return lock_ranks_held == 0; }
+
 void lock_reset(struct lock *lock) {
   atomic_store(&lock->word, lock_free);
   if (checks_enabled) lock_ranks_held &= ~(1u << lock->rank);

@@ -35,6 +35,9 @@ bool lock_try(struct lock *lock);
 /* True when some thread holds it. */
 bool lock_is_held(struct lock *lock);
 
+/* This thread holds none, as far as is known: only where invariants are checked is it known at all. */
+bool lock_holds_none(void);
+
 /* In a fork child: whoever held it is gone. What it protected must be repaired by the caller. */
 void lock_reset(struct lock *lock);
 

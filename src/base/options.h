@@ -39,6 +39,7 @@ struct options {
   size_t threshold0;       /* bytes; 0: as is best */
   size_t max_heap;         /* bytes; 0: no limit */
   size_t initial_heap;     /* bytes up to which nothing is collected */
+  const char *dump_at_exit; /* file name, %p is the pid; NULL: no heap dump */
   const char *gc_log;      /* file name, or "stderr"; %p is the pid; NULL: no log */
   const char *report;      /* file name, %p is the pid; NULL: standard error */
   const char *suppressions; /* file of suppressions; NULL: none */

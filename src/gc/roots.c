@@ -38,6 +38,8 @@ enum {
   roots_stretch_cut = 4 << 20,    /* a cut of this size ends a stretch */
 };
 
+uintptr_t roots_copied;
+
 /* --- what is taken out --- */
 
 void roots_cut(struct roots *roots, uintptr_t lo, uintptr_t hi) {
@@ -138,7 +140,9 @@ void roots_copy(struct roots *roots, uintptr_t lo, uintptr_t hi, bool must) {
   while (lo < hi) {
     size_t want = hi - lo < roots_piece ? hi - lo : roots_piece;
     size_t got = os_maps_copy(roots->maps, lo, roots->piece, want);
+    roots_copied = lo;
     if (got) roots_tell(roots, (uintptr_t)roots->piece, (uintptr_t)roots->piece + got);
+    roots_copied = 0;
     lo += got;
     if (got == want && lo < hi) lo -= sizeof(uintptr_t);
     if (got == want) continue;

@@ -44,5 +44,7 @@ struct roots_request {
  * then nothing may be called a leak, and nothing reclaimed. */
 int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, uintptr_t hi, void *arg),
                void *arg);
+/* During a call of range: where the program has what is told as a copy; 0: it is none. */
+extern uintptr_t roots_copied;
 
 #endif

@@ -37,6 +37,7 @@ enum {
 
 int world_signal;
 struct os_maps world_maps;
+void (*world_told)(const struct world_thread *self, const siginfo_t *info);
 struct lock world_lock = LOCK_INIT(LOCK_WORLD);
 
 static _Atomic uint32_t world_epoch; /* odd: stopped */
@@ -75,6 +76,13 @@ static void world_stay(siginfo_t *info, ucontext_t *context, uint32_t epoch) {
   while (atomic_load(&world_epoch) == epoch) os_futex_wait(&world_epoch, epoch, 0);
 }
 
+/* Not counted as inside: what is told may stop the world itself. */
+static __attribute__((noinline)) void world_tell(siginfo_t *info, ucontext_t *context) {
+  struct world_thread self;
+  world_describe(&self, info, context);
+  if (world_told) world_told(&self, info);
+}
+
 /* The signal came in a system call that cannot be restarted (poll, pause, sleep and some more): it would fail
  * with EINTR. */
 static bool world_cut_short(const ucontext_t *context) {
@@ -98,7 +106,7 @@ static uint64_t world_bit(int signal) { return signal > 0 ? (uint64_t)1 << (sign
 /* Runs with all signals blocked on a stack that may be tiny, in a thread that may have no TLS: so no errno, and
  * no stack protector in what it calls (the build does not ask for one). */
 static void world_park(int signal, siginfo_t *info, void *context) {
-  (void)signal;
+  if (unlikely(signal == world_signal && info->si_code != SI_TKILL)) world_tell(info, context);
   atomic_fetch_add(&world_inside, 1);
   uint32_t epoch = atomic_load(&world_epoch);
   if (epoch & 1) world_stay(info, context, epoch);

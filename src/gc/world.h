@@ -15,6 +15,7 @@
 #include "base/lock.h"
 #include "os/maps.h"
 
+#include <signal.h>
 #include <sys/types.h>
 
 struct world_thread {
@@ -30,6 +31,10 @@ struct world_thread {
 extern int world_signal; /* the reserved signal; 0 before world_init */
 extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
 extern struct os_maps world_maps; /* for who has stopped the world, to look at memory with; closed by world_resume */
+
+/* Called in the handler when the reserved signal comes for something else than a stop: with all signals blocked, self as a stop
+ * would describe it. Set once, before world_init. */
+extern void (*world_told)(const struct world_thread *self, const siginfo_t *info);
 
 /* Chooses the signal, installs the handler, and learns where things lie in the C library's thread descriptor. Takes
  * no lock, allocates nothing, and calls nothing of the loader's, so that a path that malloc can reach may call it. 0

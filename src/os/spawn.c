@@ -88,7 +88,7 @@ unsigned os_spawn_processors(void) {
   return spawn_processors;
 }
 
-static bool spawn_is_allowed(void) {
+bool os_spawn_is_allowed(void) {
   struct spawn_filter now;
   os_spawn_init();
   return spawn_filter_known && spawn_read_filter(&now) && now.mode == spawn_filter_at_first.mode &&
@@ -183,7 +183,7 @@ int os_spawn(void (*run)(void *arg), void *arg) {
   while (spawn < spawned + os_spawn_most && atomic_load(&spawn->tid)) spawn++;
   if (spawn == spawned + os_spawn_most) return -EAGAIN;
   if (!tls || tls > spawn_tls_most) return -ENOTSUP;
-  if (!spawn_is_allowed()) return -EPERM;
+  if (!os_spawn_is_allowed()) return -EPERM;
   if (!spawn_map(spawn, os_page_size + spawn_stack + tls + spawn_control)) return -ENOMEM;
   spawn->run = run;
   spawn->arg = arg;

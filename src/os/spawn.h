@@ -17,6 +17,9 @@ enum { os_spawn_most = 32 }; /* at a time */
  * later, no thread is made, for the filter may kill who asks. */
 void os_spawn_init(void);
 
+/* Whether the program has put itself under no filter of system calls since os_spawn_init. */
+bool os_spawn_is_allowed(void);
+
 /* How many processors this process might use then. */
 unsigned os_spawn_processors(void);
 

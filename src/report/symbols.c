@@ -8,6 +8,16 @@
 
 void symbols_name(struct model *model) { (void)model; }
 
+const char *symbols_variable(const struct model_module *module, uint64_t address, uint64_t *offset) {
+  (void)module, (void)address, (void)offset;
+  return NULL;
+}
+
+const char *symbols_tls_variable(const struct model_module *program, uint64_t below, uint64_t *offset) {
+  (void)program, (void)below, (void)offset;
+  return NULL;
+}
+
 #else
 
 #include "base/bits.h"
@@ -214,6 +224,49 @@ void symbols_name(struct model *model) {
   for (size_t i = 0; i < model->stack_count; i++) symbols_name_stack(&symbols, &model->stacks[i].stack);
   free(symbols.cache);
   free(symbols.files); /* what the names point into stays open */
+}
+
+/* --- variables: seldom asked for, so the file is opened each time, and its table gone through --- */
+
+static const char *symbols_variable_in(Dwfl_Module *module, int type, uint64_t value, uint64_t *offset) {
+  const char *found = NULL;
+  int count = dwfl_module_getsymtab(module);
+  for (int i = 1; i < count; i++) {
+    GElf_Sym symbol;
+    GElf_Addr address;
+    const char *name = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
+    if (!name || !*name || GELF_ST_TYPE(symbol.st_info) != type || symbol.st_shndx == SHN_UNDEF) continue;
+    uint64_t within = value - (type == STT_TLS ? symbol.st_value : address);
+    if (within >= symbol.st_size || (found && within > *offset)) continue;
+    found = symbols_plain(name);
+    *offset = within;
+  }
+  return found;
+}
+
+const char *symbols_variable(const struct model_module *module, uint64_t address, uint64_t *offset) {
+  struct symbols_file file = {0};
+  unsetenv("DEBUGINFOD_URLS");
+  symbols_open(&file, module);
+  return file.module ? symbols_variable_in(file.module, STT_OBJECT, address - module->bias + file.bias, offset) : NULL;
+}
+
+/* The program's own block ends at the thread pointer, but for alignment. */
+const char *symbols_tls_variable(const struct model_module *program, uint64_t below, uint64_t *offset) {
+  struct symbols_file file = {0};
+  unsetenv("DEBUGINFOD_URLS");
+  symbols_open(&file, program);
+  GElf_Addr bias;
+  Elf *elf = file.module ? dwfl_module_getelf(file.module, &bias) : NULL;
+  size_t parts = 0;
+  if (!elf || elf_getphdrnum(elf, &parts) != 0) return NULL;
+  for (size_t i = 0; i < parts; i++) {
+    GElf_Phdr part;
+    if (!gelf_getphdr(elf, (int)i, &part) || part.p_type != PT_TLS) continue;
+    uint64_t size = bits_align_up(part.p_memsz, part.p_align ? part.p_align : 1);
+    return below <= size ? symbols_variable_in(file.module, STT_TLS, size - below, offset) : NULL;
+  }
+  return NULL;
 }
 
 #endif

@@ -10,4 +10,10 @@
  * names nothing. */
 void symbols_name(struct model *model);
 
+/* The variable at an address in a module, and how far into it that is; NULL: unknown. */
+const char *symbols_variable(const struct model_module *module, uint64_t address, uint64_t *offset);
+
+/* The thread-local variable of the program's own that lies so far below a thread pointer. */
+const char *symbols_tls_variable(const struct model_module *program, uint64_t below, uint64_t *offset);
+
 #endif

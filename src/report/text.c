@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { text_number_size = 32 };
-
-/* 1234567 as 1,234,567. */
-static const char *text_number(char *buffer, uint64_t n) {
+const char *text_number(char *buffer, uint64_t n) {
   char *at = buffer + text_number_size - 1;
   *at = '\0';
   for (int digits = 0;; digits++) {
@@ -86,6 +83,12 @@ static void text_stack(FILE *out, const struct model *model, const struct model_
     }
   }
   if (stack->count == 0) fputs("    (no stack is known)\n", out);
+}
+
+void text_write_stack(FILE *out, const struct model *model, const struct model_stack *stack) {
+  bool *met = model_alloc(model->module_count + 1);
+  text_stack(out, model, stack, met);
+  free(met);
 }
 
 static void text_size(FILE *out, const struct model_count *size) {

@@ -16,6 +16,13 @@ struct writer_options {
 /* For people. Writes nothing when nothing was lost, unless it was asked for more. */
 void text_write(FILE *out, const struct model *model, const struct writer_options *options);
 
+/* One stack of a named model, a line a frame. */
+void text_write_stack(FILE *out, const struct model *model, const struct model_stack *stack);
+
+/* 1234567 as 1,234,567, in a buffer of text_number_size bytes. */
+enum { text_number_size = 32 };
+const char *text_number(char *buffer, uint64_t n);
+
 /* For programs: one object, with the same members whatever was found; see gleaner(1). */
 void json_write(FILE *out, const struct model *model, const struct writer_options *options);
 

@@ -81,7 +81,7 @@ static void test_allocator(const char *name, bool collected) {
   one.deallocate(d, 3);
   bool thrown = false;
   try {
-    one.allocate(size_t(-1) / 4);
+    one.allocate(size_t(-1) / sizeof(double) + 2);
   } catch (const std::bad_alloc &) {
     thrown = true;
   }

@@ -203,6 +203,10 @@ static void test_cleanup() {
   collect();
   OK(ended == MANY && !wrong, "what is deleted is cleaned up at once, and only then");
   ended = 0;
+  make_many(MANY, [&](int) { (new cleaning)->~cleaning(); });
+  collect();
+  OK(ended == MANY && !wrong, "so is what is destroyed, and its memory reclaimed later");
+  ended = 0;
   { cleaning local; }
   OK(ended == 1, "and what lies on the stack");
   make_many(MANY, [&](int) { new (UseGC, clean_up, &clean_ups) int(5); });

@@ -17,7 +17,7 @@ preload() {
 }
 
 often=threshold0=64K:threshold1=2:threshold2=1
-for program in basic; do
+for program in basic edges threads garbage; do
   linked stress=0 final_$program
   linked stress=1:concurrent=off final_$program
   linked write-tracking=scan:$often:concurrent=off final_$program
@@ -26,5 +26,21 @@ for program in basic; do
   preload collect concurrent=on:$often final_$program
   preload collect stress=1:write-tracking=scan:concurrent=off final_$program
 done
+
+GLEANER_OPTIONS=finalize-at-exit=1 "$here/final_garbage" exit >"$work/out"
+ok "with finalize-at-exit finalizers are run at exit" test "$(cat "$work/out")" = "finalized at exit"
+"$here/final_garbage" exit >"$work/out"
+ok "and without it they are not" test ! -s "$work/out"
+
+# shows TEXT: so many lines of what the debugging program tells.
+shows() { grep -c "$1" "$work/out"; }
+"$here/final_garbage" debug 2>"$work/out"
+ok "what cannot be reclaimed is told of" test "$(shows ': uncollectable object 0x[0-9a-f]* of 32 bytes$')" -ge 50
+ok "so is what could be" test "$(shows ': collectable object 0x[0-9a-f]* of 32 bytes$')" -ge 100
+ok "so is each collection" test "$(shows ': collection [0-9]* of generation 2 ')" -ge 1
+ok "and once that something cannot be" test "$(shows 'cannot be finalized')" -eq 1
+GLEANER_OPTIONS=gc-log="'$work/log'" "$here/final_garbage" debug 2>"$work/err"
+mv "$work/log" "$work/out"
+ok "where there is a log it is told there" test "$(shows ': uncollectable object')" -ge 50 -a ! -s "$work/err"
 unset LD_LIBRARY_PATH
 finish

@@ -339,6 +339,71 @@ typedef void (GC_CALLBACK *GC_on_collection_event_proc)(GC_EventType event);
 void GC_set_on_collection_event(GC_on_collection_event_proc function);
 GC_on_collection_event_proc GC_get_on_collection_event(void);
 
+/* --- What libgc wraps for its threads. Here all threads are found, however they were made, and the program need not include
+ * anything: these only do what the calls do that they are named after. --- */
+
+#if defined(GC_THREADS) || defined(GC_PTHREADS)
+#include <pthread.h>
+#include <signal.h>
+
+int GC_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *arg);
+int GC_pthread_join(pthread_t thread, void **result);
+int GC_pthread_detach(pthread_t thread);
+int GC_pthread_cancel(pthread_t thread);
+void GC_pthread_exit(void *result) __attribute__((noreturn));
+/* But this leaves the signal open that stops threads: where one blocks it, nothing is collected. */
+int GC_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+
+#ifndef GC_NO_THREAD_REDIRECTS
+#define pthread_create GC_pthread_create
+#define pthread_join GC_pthread_join
+#define pthread_detach GC_pthread_detach
+#define pthread_cancel GC_pthread_cancel
+#define pthread_exit GC_pthread_exit
+#define pthread_sigmask GC_pthread_sigmask
+#endif
+#endif
+
+void *GC_dlopen(const char *path, int mode);
+
+/* The signal that stops threads; -1 before the collector begins. Nothing is needed to let them go on: the second tells the same. */
+int GC_get_suspend_signal(void);
+int GC_get_thr_restart_signal(void);
+
+/* Forks are always handled: these do nothing. */
+void GC_set_handle_fork(int value);
+void GC_atfork_prepare(void);
+void GC_atfork_parent(void);
+void GC_atfork_child(void);
+
+/* Threads that mark are made when they are needed: this does nothing. */
+void GC_start_mark_threads(void);
+
+/* --- Stacks --- */
+
+/* Calls the function with this thread's stack, and returns what it returns. */
+typedef void *(GC_CALLBACK *GC_stack_base_func)(struct GC_stack_base *base, void *arg);
+void *GC_call_with_stack_base(GC_stack_base_func function, void *arg) __attribute__((nonnull(1)));
+
+/* Call the function, and return what it returns. Libgc does not wait for a thread in the first; Gleaner stops threads anywhere. */
+void *GC_do_blocking(GC_fn_type function, void *arg) __attribute__((nonnull(1)));
+void *GC_call_with_gc_active(GC_fn_type function, void *arg) __attribute__((nonnull(1)));
+
+/* For who switches stacks. Where a thread's stack lies is seen from its stack pointer, so nothing need be told; what was told of the calling thread
+ * (NULL, or what the first returns, names it) is told again. What other stacks hold must be roots, or reachable. */
+void *GC_get_my_stackbottom(struct GC_stack_base *base) __attribute__((nonnull(1)));
+void GC_set_stackbottom(void *thread, const struct GC_stack_base *base) __attribute__((nonnull(2)));
+void GC_register_altstack(void *stack, GC_word stack_size, void *alternative, GC_word alternative_size); /* does nothing */
+
+/* Returns p. Libgc clears dead parts of the stack. */
+void *GC_clear_stack(void *p);
+
+/* --- Many at once --- */
+
+/* Some objects of size bytes as by GC_malloc, linked through their first words, the last of which is NULL; NULL when there is no memory. */
+void *GC_malloc_many(size_t size);
+#define GC_NEXT(object) (*(void **)(object))
+
 #ifdef __cplusplus
 }
 #endif

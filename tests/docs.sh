@@ -21,10 +21,10 @@ ok "the manual has no option that does not exist" test ! -s "$work/stale" || not
 tr ';{}' '\n\n\n' <"$srcdir/src/api/libgc.map" | sed -n 's/^ *\(GC_[A-Za-z0-9_]*\) *$/\1/p' | sort -u >"$work/names"
 ok "there are public names" test -s "$work/names"
 while read -r name; do
-  ok "$name is declared in a public header" grep -qw "$name" "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h"
+  ok "$name is declared in a public header" grep -qw "$name" "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h" "$srcdir/include/gc_typed.h" "$srcdir/include/gc_mark.h"
   ok "$name is in the manual" grep -qw "$name" "$srcdir"/man/gc*.3
 done <"$work/names"
-sed -n '/^ *[#*\/]/d; /^typedef/d; s/^extern .*[ *]\(GC_[A-Za-z0-9_]*\);$/\1/p; s/.*[ *]\(GC_[A-Za-z0-9_]*\)(.*/\1/p' "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h" | sort -u >"$work/declared"
+sed -n '/^ *[#*\/]/d; /^typedef/d; s/^extern .*[ *]\(GC_[A-Za-z0-9_]*\);$/\1/p; s/.*[ *]\(GC_[A-Za-z0-9_]*\)(.*/\1/p' "$srcdir/include/gc.h" "$srcdir/include/gc_ext.h" "$srcdir/include/gc_typed.h" "$srcdir/include/gc_mark.h" | sort -u >"$work/declared"
 ok "the headers declare nothing else" cmp -s "$work/names" "$work/declared" || note "$work/declared"
 
 for mode in malloc leaks collect; do

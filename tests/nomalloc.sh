@@ -19,6 +19,8 @@ report_out dladdr -- the constructor: where this library lies
 capture dl_iterate_phdr -- the wrapped name, which is ours
 modules dl_iterate_phdr -- outside of malloc: around dlclose, and for a C library without _dl_find_object
 birth fflush -- at the very end, where a leak's exit status replaces the program's, as exit would
+threads pthread_create -- GC_pthread_create, which is that call
+threads dlopen -- GC_dlopen, likewise
 gc_errands pthread_create -- the program asks for a thread, with no lock held
 probe vfprintf -- only for calls that are not libunwind's, which are swallowed
 END

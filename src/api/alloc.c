@@ -169,6 +169,14 @@ void alloc_free(void *p, enum misuse_call call, const struct site_start *start) 
   errno = saved;
 }
 
+/* Where all of the old one was searched, all of the new one is. */
+static void alloc_copy_type(void *p, const struct block *from, uint32_t slot) {
+  struct block *to = region_find((uintptr_t)p);
+  uintptr_t type = atomic_load(&from->types[slot]);
+  if (type == block_slot_bytes(from)) type = block_slot_bytes(to);
+  atomic_store(&to->types[block_slot(to, (uintptr_t)p)], type);
+}
+
 /* Stays in its slot if that is neither too small nor more than twice too large. */
 static bool alloc_fits(const struct block *block, size_t size) {
   size_t room = block_slot_bytes(block);
@@ -211,6 +219,7 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
   if (!p) return NULL;
   size_t room = block_slot_bytes(block);
   memcpy(p, old, room < size ? room : size);
+  if (unlikely(block->types)) alloc_copy_type(p, block, slot);
   alloc_free(old, MISUSE_REALLOC, start);
   return p;
 }

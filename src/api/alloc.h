@@ -16,6 +16,8 @@ struct alloc_request {
 void *alloc(const struct alloc_request *request, const struct site_start *start);
 /* When all that is wrong is that the free word is empty: some slot for the size, not zeroed; else NULL. */
 void *alloc_refilled(size_t size, enum kind kind);
+/* As GC_malloc: collected, zeroed, and the out-of-memory handler is asked. The type is told beside it (gc/typed.h); full: a length of all its bytes. */
+void *gc_alloc_typed(size_t size, uintptr_t type, bool full, const struct site_start *start);
 void *alloc_resize(void *old, size_t size, const struct site_start *start);
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start);
 

@@ -24,6 +24,7 @@ enum {
 };
 
 bool collector_is_armed;
+void (*collector_other_roots)(void);
 
 static _Atomic int collector_arming; /* 0, or 1 while one thread arms, 2 afterwards */
 static _Atomic int collector_refused; /* why it cannot be armed */
@@ -175,6 +176,7 @@ static struct collect_request collector_request(unsigned generation, enum collec
       .concurrent = collector_wants_concurrent(generation, reason),
       .declared_roots = collector_declared_roots,
       .unaligned = birth_options.unaligned,
+      .other_roots = collector_other_roots,
   };
 }
 

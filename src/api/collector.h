@@ -11,6 +11,8 @@
 #include "heap/heap.h"
 
 extern bool collector_is_armed;
+/* The program's own roots (libgc's GC_push_other_roots); NULL: there are none. */
+extern void (*collector_other_roots)(void);
 
 /* 0, or why not: an errno value (ENOTSUP: mode=leaks). Not from a signal handler. */
 int collector_arm(void);

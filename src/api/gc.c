@@ -73,6 +73,15 @@ static void *gc_alloc(size_t size, enum kind kind, const struct site_start *star
   return p;
 }
 
+void *gc_alloc_typed(size_t size, uintptr_t type, bool full, const struct site_start *start) {
+  void *p = gc_alloc(size, birth_options.mode == MODE_LEAKS ? KIND_COLLECTED : KIND_TYPED, start);
+  struct block *block = region_find((uintptr_t)p);
+  if (!p || !block || !block->types) return p; /* in mode leaks, or the handler's */
+  atomic_store(&block->types[block_slot(block, (uintptr_t)p)], full ? block_slot_bytes(block) : type);
+  keep_alive(p);
+  return p;
+}
+
 /* Each in a function of its own, reached by a tail call, so that the caller is still the program. */
 static SLOW void *gc_malloc_slow(size_t size) {
   struct site_start start;

@@ -14,6 +14,7 @@
 #include "gc/remember.h"
 #include "gc/roots.h"
 #include "gc/settle.h"
+#include "gc/typed.h"
 #include "gc/watch.h"
 #include "gc/workers.h"
 #include "base/bits.h"
@@ -131,6 +132,7 @@ static int collect_mark_roots(struct collect *collect, const struct world_thread
   if (error) return error;
   collect_each_covered(collect, collect_mark_kept);
   settle_roots(collect->generation, collect_root, collect);
+  if (collect->request->other_roots) collect->request->other_roots();
   return 0;
 }
 
@@ -138,6 +140,7 @@ static void collect_mark_old(struct collect *collect) {
   struct remember_counts counts = {0};
   if (collect->generation == 2) return;
   remember_scan(collect->generation, &counts);
+  typed_look_reached(collect->generation);
   collect->facts->pages_scanned = counts.pages_scanned;
   collect->facts->pages_skipped = counts.pages_skipped;
 }
@@ -363,6 +366,7 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
   facts->roots_ns += collect_lap(&since);
   if (!error) {
     remember_scan_concurrent(&counts);
+    typed_look_reached(2);
     facts->pages_scanned = counts.pages_scanned;
     facts->pages_skipped = counts.pages_skipped;
     facts->old_ns = collect_lap(&since);

@@ -44,6 +44,7 @@ struct collect_request {
   bool concurrent;      /* may be: then collect returns when marking has begun, and collect_finish ends it */
   bool declared_roots;  /* as libgc: see roots.h */
   bool unaligned;
+  void (*other_roots)(void); /* tells more roots by mark_range, with the world stopped; NULL: there are none */
   struct world_thread self; /* the calling thread, where its live stack begins */
 };
 

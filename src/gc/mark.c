@@ -25,6 +25,7 @@
 #include "gc/holes.h"
 #include "gc/marker.h"
 #include "gc/scout.h"
+#include "gc/typed.h"
 #include "gc/workers.h"
 #include "os/maps.h"
 #include "os/memory.h"
@@ -133,15 +134,34 @@ static void mark_bytes(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi
   }
 }
 
-static bool mark_grow_later(struct marker *m) {
-  size_t bytes = m->later_mapped ? m->later_mapped * 2 : mark_first_later;
+static bool mark_grow_list(struct mark_later **list, size_t *mapped) {
+  size_t bytes = *mapped ? *mapped * 2 : mark_first_later;
   struct mark_later *more = os_memory_map(bytes);
   if (!more) return false;
-  if (m->later_mapped) memcpy(more, m->later, m->later_mapped);
-  if (m->later_mapped) os_memory_unmap(m->later, m->later_mapped);
-  m->later = more;
-  m->later_mapped = bytes;
+  if (*mapped) memcpy(more, *list, *mapped);
+  if (*mapped) os_memory_unmap(*list, *mapped);
+  *list = more;
+  *mapped = bytes;
   return true;
+}
+
+static bool mark_append(struct mark_later **list, size_t *count, size_t *mapped, struct mark_later entry) {
+  if (*count == *mapped / sizeof **list && !mark_grow_list(list, mapped)) return false;
+  (*list)[(*count)++] = entry;
+  return true;
+}
+
+bool mark_put_aside(struct marker *m, uintptr_t start, uintptr_t type) {
+  return mark_append(&m->aside, &m->aside_count, &m->aside_mapped, (struct mark_later){start, type});
+}
+
+bool mark_take_aside(struct marker *m, struct mark_later **aside, size_t *count, size_t *mapped) {
+  *aside = m->aside;
+  *count = m->aside_count;
+  *mapped = m->aside_mapped;
+  m->aside = NULL;
+  m->aside_count = m->aside_mapped = 0;
+  return *mapped > 0;
 }
 
 /* Beside the program nothing is opened: it may count on the number of the next descriptor, and close any. What can only be read by
@@ -149,8 +169,7 @@ static bool mark_grow_later(struct marker *m) {
 static void mark_put_off(struct marker *m, uintptr_t lo, uintptr_t hi) {
   struct mark_later *last = m->later_count ? &m->later[m->later_count - 1] : NULL;
   if (last && last->hi == lo) last->hi = hi;
-  else if (m->later_count < m->later_mapped / sizeof *m->later || mark_grow_later(m)) m->later[m->later_count++] = (struct mark_later){lo, hi};
-  else m->failed = true;
+  else if (!mark_append(&m->later, &m->later_count, &m->later_mapped, (struct mark_later){lo, hi})) m->failed = true;
 }
 
 static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi) {
@@ -203,6 +222,10 @@ static __attribute__((noinline)) void mark_look_slow(struct marker *m, uint64_t 
     return;
   }
   uintptr_t lo = units_address(object);
+  if ((object & UNITS_LENGTH) == UNITS_TYPED) {
+    typed_look(m, lo);
+    return;
+  }
   if (object & UNITS_LARGE) {
     size_t size = ((volatile struct block *)region_find(lo))->size;
     if (size >= mark_paged)
@@ -342,10 +365,23 @@ static void mark_object_now(struct marker *m, struct block *block, uint32_t slot
   uintptr_t lo = block_slot_address(block, slot);
   size_t size = block_slot_bytes(block);
   if (!kind_is_scanned(block->kind)) return;
-  if (size >= mark_paged)
+  if (block->types)
+    typed_look(m, lo);
+  else if (size >= mark_paged)
     mark_large(lo, size, mark_pages_now, m);
   else
     mark_now(m, lo, lo + size);
+}
+
+/* An entry of the stack has an even number of words, in the heap. */
+void mark_part(struct marker *m, uintptr_t lo, size_t size) {
+  size_t words = size / sizeof(uintptr_t);
+  if (lo - m->base >= region.span) {
+    mark_now(m, lo, lo + words * sizeof(uintptr_t));
+    return;
+  }
+  if (words % 2) mark_word_told(m, *(const volatile uintptr_t *)(lo + (words - 1) * sizeof(uintptr_t)));
+  mark_push_range(m, lo, (words & ~(size_t)1) * sizeof(uintptr_t));
 }
 
 /* --- when the stack was too small --- */
@@ -538,8 +574,10 @@ uint8_t mark_young(uintptr_t lo, uintptr_t hi, uint8_t ages) {
 void mark_all(void) {
   struct marker *m = mark.markers;
   mark.later = false;
-  workers_all(m);
-  mark_recover_slow(m);
+  do {
+    workers_all(m);
+    mark_recover_slow(m);
+  } while (typed_drain());
 }
 
 static void (*mark_told)(uintptr_t object);
@@ -591,7 +629,7 @@ static void mark_prepare(struct marker *m, const struct mark_options *options) {
   m->odd = m->unaligned || holes_any();
   m->running = options->running;
   m->failed = m->overflow = false;
-  m->later_count = 0;
+  m->later_count = m->aside_count = 0;
   m->scouts_tried = true;
   m->lone_eager = options->scouts_after != 0;
   m->lone_most = options->scouts_after ? options->scouts_after : mark_lone_most;

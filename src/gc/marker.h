@@ -63,6 +63,8 @@ struct marker {
 
   struct mark_later *later; /* parts of objects that cannot be read in place, while the program runs */
   size_t later_count, later_mapped; /* parts; bytes */
+  struct mark_later *aside; /* objects that a procedure of the program is to mark, with their types */
+  size_t aside_count, aside_mapped;
 
   struct scouts *scouts; /* NULL: none are out */
   bool scouts_tried;
@@ -84,6 +86,11 @@ void mark_run(struct marker *m);
 void mark_push_slow(struct marker *m, uint64_t object);
 /* A word that was found by other means than by looking at an object. */
 void mark_word_told(struct marker *m, uintptr_t word);
+/* A part of an object, of any size: when its turn comes. */
+void mark_part(struct marker *m, uintptr_t lo, size_t size);
+/* For typed.c. False: no memory; there are none. */
+bool mark_put_aside(struct marker *m, uintptr_t start, uintptr_t type);
+bool mark_take_aside(struct marker *m, struct mark_later **aside, size_t *count, size_t *mapped);
 /* For concurrent.c. The program runs from now on, or no longer. */
 void mark_in_background(bool running);
 /* After that: what all markers have left is marker 0's, and the heap is as it is now. 0 or an errno value. */

@@ -50,7 +50,7 @@ static ptrdiff_t pace_in_use(unsigned kind) { return atomic_load_explicit(&heap_
 
 static bool pace_owns(void) { return sweep_policies[KIND_SCANNED] == SWEEP_SUSPECT; }
 static ptrdiff_t pace_owned(void) { return pace_owns() ? pace_in_use(KIND_SCANNED) : 0; }
-static ptrdiff_t pace_collected_kinds(void) { return pace_in_use(KIND_COLLECTED) + pace_in_use(KIND_POINTER_FREE); }
+static ptrdiff_t pace_collected_kinds(void) { return pace_in_use(KIND_COLLECTED) + pace_in_use(KIND_POINTER_FREE) + pace_in_use(KIND_TYPED); }
 
 static ptrdiff_t pace_pressed(void) { return atomic_load_explicit(&pace.pressure, memory_order_relaxed); }
 

@@ -78,7 +78,7 @@ static struct unit units_entry(const struct block *block, size_t at) {
   bool scanned = kind_is_scanned(block->kind);
   unit.state = block->state;
   if (block->slot_size) {
-    uint64_t words = scanned ? block->slot_size / sizeof(uintptr_t) : 0;
+    uint64_t words = block->types ? UNITS_TYPED : scanned ? block->slot_size / sizeof(uintptr_t) : 0;
     unit.object = units_object(block->start, words);
     unit.step = units_object(region.base + block->slot_size, 0);
     unit.inverse = block->inverse;
@@ -87,7 +87,7 @@ static struct unit units_entry(const struct block *block, size_t at) {
   }
   size_t left = block->start + block->size - address;
   if (block->start + block->size <= address) left = 0; /* it has shrunk, but kept its units */
-  unit.object = scanned ? units_object(block->start, UNITS_LARGE) : 0;
+  unit.object = scanned ? units_object(block->start, block->types ? UNITS_TYPED : UNITS_LARGE) : 0;
   unit.step = left < block_unit ? left : block_unit;
   return unit;
 }

@@ -21,6 +21,7 @@
 enum { units_length_bits = 27 };
 #define UNITS_LENGTH (((uint64_t)1 << units_length_bits) - 1)
 #define UNITS_LARGE ((uint64_t)1)
+#define UNITS_TYPED ((uint64_t)5) /* in the place of a length: its type tells, of whatever size it is */
 
 struct unit {
   uint8_t *state;   /* of slot 0 of the block; NULL: no block */

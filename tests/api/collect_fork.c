@@ -35,7 +35,7 @@ static int child(void) {
   GC_get_stats(2, &stats);
   if (stats.collections != 2 || stats.collected < crowd_nearly) return 6;
   if (told != 3) return 7;
-  for (int i = 0; i < 300000; i++) {
+  for (int i = 0; i < 1200000; i++) {
     void **p = GC_malloc(80);
     if (p[0] || p[9]) return 8;
     p[0] = p[9] = p;

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ * Kinds of objects that a program adds, and procedures that mark them. Names, types and meaning are libgc's (8.2, its gc_mark.h); for programs that
+ * know what a collector is.
+ *
+ * A descriptor tells where the pointers of an object are. Its two lowest bits are a tag. */
+#ifndef GC_MARK_H
+#define GC_MARK_H
+
+#include "gc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- Descriptors --- */
+
+#define GC_DS_TAG_BITS 2
+#define GC_DS_TAGS ((1 << GC_DS_TAG_BITS) - 1)
+#define GC_DS_LENGTH 0     /* so many bytes from the beginning may hold pointers */
+#define GC_DS_BITMAP 1     /* 62 bits, the uppermost for the first word */
+#define GC_DS_PROC 2       /* see GC_MAKE_PROC */
+#define GC_DS_PER_OBJECT 3 /* the descriptor is in the object, so many bytes from its beginning; negative: in what its first word points to, from
+                              there so many bytes on as GC_INDIR_PER_OBJ_BIAS is greater than it */
+#define GC_INDIR_PER_OBJ_BIAS 0x10
+
+/* --- Mark procedures --- */
+
+struct GC_ms_entry;
+
+/* Marks what the object points to, by GC_MARK_AND_PUSH. Returns the top that the last of these returned, or the one it was given. It is called by
+ * the thread that collects, with the program standing still: it must not allocate, lock, or wait. Objects that are allocated and not yet filled
+ * are zero. */
+typedef struct GC_ms_entry *(*GC_mark_proc)(GC_word *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, GC_word environment);
+
+#define GC_PROC_BYTES 100
+#define GC_LOG_MAX_MARK_PROCS 6
+#define GC_MAX_MARK_PROCS (1 << GC_LOG_MAX_MARK_PROCS)
+#define GC_RESERVED_MARK_PROCS 8
+#define GC_GCJ_RESERVED_MARK_PROC_INDEX 0
+#define GC_MAKE_PROC(number, environment) (((((environment) << GC_LOG_MAX_MARK_PROCS) | (number)) << GC_DS_TAG_BITS) | GC_DS_PROC)
+
+/* The number of the procedure, for GC_MAKE_PROC; 0 when there are too many (56). */
+unsigned GC_new_proc(GC_mark_proc procedure);
+unsigned GC_new_proc_inner(GC_mark_proc procedure);
+
+/* Whatever the word is: if it points to an object, or into one, that is reached. from is not looked at. */
+struct GC_ms_entry *GC_mark_and_push(void *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, void **from);
+#define GC_MARK_AND_PUSH(object, top, limit, from) GC_mark_and_push(object, top, limit, from)
+
+/* --- Kinds --- */
+
+#ifndef GC_I_PTRFREE
+#define GC_I_PTRFREE 0
+#define GC_I_NORMAL 1
+#endif
+
+/* Merely names the kind: free objects are kept elsewhere. NULL when memory is refused, which does no harm. */
+void **GC_new_free_list(void);
+void **GC_new_free_list_inner(void);
+
+/* The number of a new kind, whose objects have this descriptor; adjust not 0: plus their size, in bytes. All objects are zeroed, whatever clear
+ * is. Where there are too many kinds (59), GC_I_NORMAL, whose objects are searched as a whole. */
+unsigned GC_new_kind(void **list, GC_word descriptor, int adjust, int clear);
+unsigned GC_new_kind_inner(void **list, GC_word descriptor, int adjust, int clear);
+
+/* As GC_malloc, of a kind: one of these, or GC_I_PTRFREE, GC_I_NORMAL, 2 (uncollectable) or 3 (uncollectable and pointer-free). */
+void *GC_generic_malloc(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+void *GC_generic_malloc_ignore_off_page(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+void *GC_generic_or_special_malloc(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc_kind(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc_kind_global(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+/* Never reclaimed, and searched as a whole unless of a kind without pointers. */
+void *GC_generic_malloc_uncollectable(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+
+/* Some objects at once, linked through their first words, the last of which is NULL, into *list: at least one, or NULL when there is no
+ * memory. What holds no pointers, or not in the first word, holds not the next one either: then take all before the next allocation. */
+void GC_generic_malloc_many(size_t size, int kind, void **list);
+
+/* The kind (those of GC_new_kind are told as GC_I_NORMAL), and the bytes that may be used, if size is not NULL; 0 bytes when no object begins there. */
+int GC_get_kind_and_size(const void *object, size_t *size);
+
+/* --- Roots of the program's own --- */
+
+/* Called in every collection, by the thread that collects, with the program standing still: it must not allocate, lock or wait. It tells more
+ * roots by GC_push_all, whose range must be readable. It should call the function that was set before, which is never NULL. */
+typedef void (GC_CALLBACK *GC_push_other_roots_proc)(void);
+void GC_set_push_other_roots(GC_push_other_roots_proc function);
+GC_push_other_roots_proc GC_get_push_other_roots(void);
+extern GC_push_other_roots_proc GC_push_other_roots;
+
+/* Only in such a function: what the words of [lo, hi) point to is reached. */
+void GC_push_all(void *lo, void *hi);
+void GC_push_all_eager(void *lo, void *hi);
+void GC_push_conditional(void *lo, void *hi, int all);
+void GC_push_finalizer_structures(void); /* they always are */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * What exists only because libgc has it: shared by the files of this folder. */
+#ifndef GLEANER_LIBGC_H
+#define GLEANER_LIBGC_H
+
+#include "api/api.h"
+
+#define PUBLIC __attribute__((visibility("default"), noinline))
+#define PUBLIC_DATA __attribute__((visibility("default")))
+
+#endif

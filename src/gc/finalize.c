@@ -32,6 +32,7 @@ _Atomic int finalize_java = 1;
 _Atomic bool finalize_awaited;
 
 static struct errand *finalize_spare;
+static bool finalize_heads, finalize_unreachable; /* there has been one: otherwise nobody looks for them */
 
 static struct finalizer *finalize_of(struct errand *errand) {
   return (struct finalizer *)((char *)errand - offsetof(struct finalizer, errand));
@@ -40,7 +41,11 @@ static struct finalizer *finalize_of(struct errand *errand) {
 static uintptr_t *finalize_flags(struct finalizer *f) { return &f->errand.word[FINALIZE_FLAGS]; }
 static enum finalize_order finalize_order_of(struct finalizer *f) { return *finalize_flags(f) & FINALIZE_ORDER; }
 
+/* Most often nobody waits for it, which the word beside the slot tells without a look into the table. */
 static struct finalizer *finalize_find(uintptr_t object, enum watch_kind kind) {
+  const struct block *block = region_find(object);
+  _Atomic uint32_t *count = block ? counts_find(block, block_slot(block, object)) : NULL;
+  if (!count || !(atomic_load(count) & COUNT_LISTED)) return NULL;
   for (struct watch *watch = watch_first(object); watch; watch = watch_after(watch))
     if (watch->kind == kind) return (struct finalizer *)watch;
   return NULL;
@@ -92,6 +97,7 @@ static void finalize_fill(struct finalizer *f, const struct finalize_call *call)
   f->errand.word[FINALIZE_FUNCTION] = (uintptr_t)call->function;
   f->errand.word[FINALIZE_DATA] = (uintptr_t)call->data;
   *finalize_flags(f) = call->order;
+  if (call->order == FINALIZE_UNREACHABLE) finalize_unreachable = true;
 }
 
 bool finalize_set(uintptr_t object, const struct finalize_call *call, struct finalize_call *old) {
@@ -317,6 +323,7 @@ static bool finalize_list_stuck(struct finalizer *f) {
 static void finalize_mark_heads(struct finalize_list *lost) {
   bool any = false, all = true;
   struct finalize_list stuck = {NULL};
+  if (!finalize_heads) return;
   FINALIZE_EACH(f, lost) {
     if (!finalize_is_head(f)) continue;
     finalize_mark_through(f);
@@ -337,20 +344,27 @@ static void finalize_mark_in_order(struct finalize_list *lost) {
     if (finalize_lives(f)) continue;
     finalize_mark_through(f);
     mark_all();
-    if (finalize_lives(f)) *finalize_flags(f) |= FINALIZE_HEAD;
+    if (!finalize_lives(f)) continue;
+    *finalize_flags(f) |= FINALIZE_HEAD;
+    finalize_heads = true;
   }
 }
 
 /* Not due after all: another that is due leads to it. */
 static bool finalize_is_held_back(struct finalizer *f) {
-  return finalize_order_of(f) == FINALIZE_UNREACHABLE && finalize_java && finalize_lives(f);
+  return finalize_order_of(f) == FINALIZE_UNREACHABLE && finalize_lives(f);
 }
 
-static void finalize_mark_ready(void) {
+/* First what they lead to, so that it shows whether one leads to the other. */
+static void finalize_hold_back(void) {
   struct finalize_list later = {NULL};
   FINALIZE_EACH(f, &finalize.ready) watch_mark_contents(f->watch.object);
   mark_all();
   finalize_move(&finalize.ready, &later, finalize_is_held_back);
+}
+
+static void finalize_mark_ready(void) {
+  if (finalize_unreachable && finalize_java) finalize_hold_back();
   FINALIZE_EACH(f, &finalize.ready) watch_mark(f->watch.object);
   mark_all();
 }

@@ -45,6 +45,20 @@ static double since(double *from) {
   return ms;
 }
 
+__attribute__((noinline)) static void make_chain(long count) {
+  for (long i = 0; i < count; i++) {
+    struct node *node = GC_malloc(sizeof *node);
+    node->next = held[0];
+    GC_register_finalizer(node, finalize, NULL, NULL, NULL);
+    held[0] = node;
+  }
+}
+
+__attribute__((noinline)) static void clear_stack(void) {
+  volatile char frame[16384];
+  for (size_t i = 0; i < sizeof frame; i++) frame[i] = 0;
+}
+
 int main(int argc, char **argv) {
   long count = argc > 1 ? atol(argv[1]) : 1000000;
   GC_INIT();
@@ -83,18 +97,10 @@ int main(int argc, char **argv) {
   printf("full collection that finds them due: %.1f ms\n", since(&at));
   int invoked = GC_invoke_finalizers();
   printf("run: %.0f ns each, %d of them\n", since(&at) * 1e6 / (double)count, invoked);
-  struct node *chain = NULL;
-  for (long i = 0; i < count; i++) {
-    struct node *node = GC_malloc(sizeof *node);
-    node->next = chain;
-    GC_register_finalizer(node, finalize, NULL, NULL, NULL);
-    chain = node;
-  }
-  GC_gcollect();
-  held[0] = chain;
-  chain = NULL;
+  make_chain(count);
   GC_gcollect();
   held[0] = NULL;
+  clear_stack();
   at = now();
   GC_gcollect();
   printf("full collection of a chain of them: %.1f ms, %d due\n", since(&at), GC_should_invoke_finalizers());

@@ -26,6 +26,7 @@ static int rooted[roots_most];
 static uintptr_t roots[roots_most]; /* what the collector sees of it */
 static bool ran[most];
 static int runs;
+static unsigned orders; /* how many are in use: enum finalize_order */
 
 /* --- a collector that knows no other roots --- */
 
@@ -189,7 +190,7 @@ static void link_randomly(int i) {
 }
 
 static void register_randomly(int i) {
-  struct finalize_call call = {finalizer, NULL, tap_random(&seed) % 4}, old;
+  struct finalize_call call = {finalizer, NULL, tap_random(&seed) % orders}, old;
   int data = tap_random(&seed) % 8 ? -1 : random_object();
   bool none = tap_random(&seed) % 8 == 0;
   if (data >= 0) call.data = (void *)~objects[data].hidden;
@@ -314,7 +315,8 @@ static bool list_and_compare(unsigned markers) {
   return !wrong && !missed && quiet == 2;
 }
 
-static void test_model(unsigned markers) {
+static void test_model(unsigned markers, unsigned with) {
+  orders = with;
   bool good = true, lists = true;
   int rounds = 0;
   size_t listed = 0;
@@ -335,7 +337,8 @@ static void test_model(unsigned markers) {
 int main(void) {
   help_init();
   seed = tap_seed();
-  test_model(1);
-  test_model(2);
+  test_model(1, FINALIZE_UNREACHABLE);
+  test_model(1, FINALIZE_UNREACHABLE + 1);
+  test_model(2, FINALIZE_UNREACHABLE + 1);
   return tap_end();
 }

@@ -2,8 +2,8 @@
  * Dominators: what is freed with an object. An object dominates another when every way from the roots leads through it; its retained
  * size is its own and that of all that it dominates. Knows graphs of numbers alone.
  *
- * By semidominators (semi-NCA), without recursion: a few seconds and 36 bytes for each node and 4 for each edge, for ten
- * million nodes. */
+ * By semidominators (semi-NCA), without recursion. Memory: 36 bytes for each node and 4 for each edge. Ten million nodes with two edges each at
+ * random, every step of which misses the caches, take some 10 seconds of a processor; a tree in order 1. */
 #ifndef GLEANER_DOMINATORS_H
 #define GLEANER_DOMINATORS_H
 

@@ -134,6 +134,12 @@ static void graph_run(void) {
   printf("bad %ld\n", atomic_load(&graph_bad));
 }
 
+/* What calls have left on the stack would be found in the frames of later ones. */
+__attribute__((noinline)) static void graph_wipe(void) {
+  volatile char frame[65536];
+  for (size_t i = 0; i < sizeof frame; i++) frame[i] = 0;
+}
+
 /* No register of the callers ever holds the object. */
 __attribute__((noinline)) static void graph_hold(struct node *volatile *held) {
   *held = graph_node("held1");
@@ -146,6 +152,7 @@ __attribute__((noinline)) static void graph_holder(const char *how) {
   graph_hold(&held);
   printf("ready\n");
   fflush(stdout);
+  graph_wipe();
   if (strcmp(how, "poll") == 0) graph_wait();
   if (strcmp(how, "threads") == 0) graph_run();
   if (strcmp(how, "undumpable") == 0 || strcmp(how, "filtered") == 0) graph_wait();

@@ -27,6 +27,11 @@ for program in basic edges threads garbage; do
   preload collect stress=1:write-tracking=scan:concurrent=off final_$program
 done
 
+ok "exceptions of finalizers pass through, linked" "$here/final_throw"
+for mode in malloc collect; do
+  ok "exceptions of finalizers pass through, $mode" under $mode "$here/final_throw"
+done
+
 GLEANER_OPTIONS=finalize-at-exit=1 "$here/final_garbage" exit >"$work/out"
 ok "with finalize-at-exit finalizers are run at exit" test "$(cat "$work/out")" = "finalized at exit"
 "$here/final_garbage" exit >"$work/out"

@@ -38,10 +38,20 @@ bool large_free(struct block *block) {
   return true;
 }
 
+static uintptr_t large_type(const struct block *block) { return block->types ? atomic_load(&block->types[0]) : 0; }
+
+/* Of what was of another size before. Where all of it was searched for pointers, all of it is. */
+static void large_set_type(struct block *block, uintptr_t type, size_t was) {
+  if (unlikely(block->types)) atomic_store(&block->types[0], type == was ? block->size : type);
+}
+
 static bool large_resize_in_place(struct block *block, size_t size) {
   bool zero;
   heap_lock();
+  uintptr_t type = large_type(block);
+  size_t was = block->size;
   bool done = block_resize_large(block, size, &zero);
+  if (done) large_set_type(block, type, was);
   heap_unlock();
   return done;
 }
@@ -68,6 +78,7 @@ void *large_resize(struct block *block, size_t size) {
   size_t room = size > old_size ? size : 0;
   void *new = large_make(size, 1, room, (enum kind)block->kind, &zero);
   if (!new) return NULL;
+  large_set_type(region_find((uintptr_t)new), large_type(block), old_size); /* before anything is found there alone */
   size_t keep = old_size < size ? old_size : size;
   size_t pages = bits_align_down(keep, os_page_size);
   if (keep < large_move_from || !large_move(old, new, pages)) memcpy(new, old, keep);

@@ -144,6 +144,35 @@ static void test_procedure(void) {
   OK(left(&held) <= nearly, "and is gone with it");
 }
 
+/* Large ones: what is behind one keeps it from growing where it is. */
+static void test_resized(void) {
+  enum { size = 200000, words = 2 * size / sizeof(void *) };
+  static struct held held;
+  GC_word bits[1] = {10}; /* words 1 and 3 */
+  GC_descr some = GC_make_descriptor(bits, 10);
+  unsigned plain = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1);
+  for (int behind = 0; behind < 2; behind++) {
+    memset(&held, 0, sizeof held);
+    for (int i = 0; i < many; i++) held.hidden[i] = ~(uintptr_t)0;
+    for (int i = 0; i < 20; i++) {
+      void **object = i % 2 ? GC_malloc_explicitly_typed(size, some) : GC_generic_malloc(size, (int)plain);
+      void *next = behind ? GC_malloc_atomic(size) : NULL;
+      object[1] = GC_malloc(40);
+      held.hidden[2 * i] = ~(uintptr_t)object[1];
+      root[i] = object = GC_realloc(object, 2 * size);
+      void **last = &object[i % 2 ? 3 : words - 1];
+      *last = GC_malloc(40);
+      held.hidden[2 * i + 1] = ~(uintptr_t)*last;
+      GC_free(next);
+    }
+    collect_all();
+    int now = 0;
+    for (int i = 0; i < 40; i++) now += GC_base((void *)~held.hidden[i]) == (void *)~held.hidden[i];
+    OK(now == 40, "large objects that %s hold what they did, and what came to them: %d of 40", behind ? "moved" : "grew", now);
+    memset(root, 0, sizeof root);
+  }
+}
+
 static void test_kinds(void) {
   size_t size;
   unsigned plain = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1), none = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 1);
@@ -262,6 +291,7 @@ int main(void) {
   test_descriptors();
   test_arrays();
   test_procedure();
+  test_resized();
   test_kinds();
   test_per_object();
   test_roots();

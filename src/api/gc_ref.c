@@ -86,19 +86,29 @@ static inline bool ref_drop(_Atomic uint32_t *count, size_t *left) {
   return true;
 }
 
-static THREAD_LOCAL unsigned ref_depth;
+/* Finalizers that this thread is inside of, and frames of the first and the last one. */
+static THREAD_LOCAL struct ref_runs {
+  unsigned depth;
+  uintptr_t first, last;
+} ref_runs;
 
-static void ref_last(void *p, const struct site_start *start);
+/* How many there are. here: a frame; who lies below it was left, by longjmp or an exception, and who lies between the first and the last then
+ * is not known: they count as left. */
+static unsigned ref_depth(uintptr_t here) {
+  if (ref_runs.depth > 0 && ref_runs.last <= here) ref_runs = (struct ref_runs){ref_runs.first > here, ref_runs.first, ref_runs.first};
+  return ref_runs.depth;
+}
 
 /* After its finalizer: the reference that was lent to it is given back. Whoever has taken another one has revived the object. */
 static void ref_finalized(void *p, const struct site_start *start) {
   struct block *block;
   uint32_t slot;
   size_t left;
-  if (!ref_find(p, &block, &slot)) return; /* it freed the object itself */
-  if (ref_drop(counts_find(block, slot), &left)) return;
-  watch_lock();
+  if (!ref_find(p, &block, &slot)) return; /* it freed the object itself, */
   _Atomic uint32_t *count = counts_find(block, slot);
+  if (!count || !(atomic_fetch_and(count, ~(uint32_t)COUNT_LENT) & COUNT_LENT)) return; /* and another is in its place */
+  if (ref_drop(count, &left)) return;
+  watch_lock();
   bool last = (atomic_load(count) & (COUNT_MOST | COUNT_DYING)) == 0;
   if (last) settle_freed((uintptr_t)p);
   if (last) atomic_fetch_or(count, COUNT_DYING);
@@ -108,16 +118,18 @@ static void ref_finalized(void *p, const struct site_start *start) {
 }
 
 static void ref_run(struct errand *errand, void *p, const struct site_start *start) {
-  ref_depth++;
+  struct ref_runs before = ref_runs;
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  ref_runs = (struct ref_runs){before.depth + 1, before.depth ? before.first : here, here};
   errand->run(errand);
-  ref_depth--;
+  ref_runs = before;
   ref_finalized(p, start);
 }
 
 /* What waits since finalizers were too deep in each other. */
 static void ref_run_waiting(const struct site_start *start) {
   struct errand *errand;
-  for (;;) {
+  while (errand_count(ERRAND_UNREF)) {
     watch_lock();
     errand = errand_take(ERRAND_UNREF);
     watch_unlock();
@@ -133,6 +145,7 @@ static void ref_last(void *p, const struct site_start *start) {
   size_t left;
   alloc_find(p, &block, &slot);
   _Atomic uint32_t *count = counts_find(block, slot);
+  bool deep = ref_depth((uintptr_t)__builtin_frame_address(0)) >= ref_deep;
   watch_lock();
   if (ref_drop(count, &left)) {
     watch_unlock();
@@ -144,18 +157,20 @@ static void ref_last(void *p, const struct site_start *start) {
     return;
   }
   struct errand *errand = settle_dying((uintptr_t)p);
+  if (errand) atomic_fetch_or(count, COUNT_LENT);
   if (!errand) {
     settle_freed((uintptr_t)p);
     atomic_fetch_or(count, COUNT_DYING);
-  } else if (ref_depth >= ref_deep) {
+  } else if (deep) {
     errand->kind = ERRAND_UNREF;
     errand_push(errand);
   }
   bool wait = atomic_load(count) & COUNT_PINNED;
   watch_unlock();
   if (!errand && !wait) alloc_free(p, MISUSE_UNREF, start);
-  if (errand && ref_depth < ref_deep) ref_run(errand, p, start);
-  if (errand && ref_depth == 0) ref_run_waiting(start);
+  if (!errand || deep) return;
+  ref_run(errand, p, start);
+  ref_run_waiting(start);
 }
 
 static SLOW size_t unref_slow(void *p) {

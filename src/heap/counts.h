@@ -2,7 +2,7 @@
  * One word beside each slot of a block in which a program counts references, or waits for the end of an object. Made for a block at the first use;
  * where there is none, nothing costs anything but that one pointer is read at the end of a slot.
  *
- *   | pinned | listed | finalized | dying | 28 bits: references beyond the first |
+ *   | pinned | listed | finalized | dying | lent | 27 bits: references beyond the first |
  *
  * A word is 0 when its slot is handed out: whoever ends an object clears it before (block_forget_slot). So the frees of such a block take the slow
  * path (block.quick is NULL there), and sweeps look at it. */
@@ -15,7 +15,8 @@ enum {
   COUNT_LISTED = 1 << 30,    /* gc/watch.h knows of the object */
   COUNT_FINALIZED = 1 << 29, /* its finalizer has been run, or is about to be */
   COUNT_DYING = 1 << 28,     /* its last reference was given back, or it was freed while pinned */
-  COUNT_MOST = (1 << 28) - 1,
+  COUNT_LENT = 1 << 27,      /* its last reference is its finalizer's, which runs */
+  COUNT_MOST = (1 << 27) - 1,
 };
 #define COUNT_PINNED ((uint32_t)1 << 31) /* it lives, and stays where it is, though it is freed */
 

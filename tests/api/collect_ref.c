@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -207,6 +208,75 @@ static void test_fork(void) {
   OK(is_object((void *)~hidden) && GC_unpin((void *)~hidden) == 0, "and each its own from then on");
 }
 
+/* --- finalizers of what was given back --- */
+
+enum { neighbours = 5000 };
+static void *neighbour[neighbours], *in_its_place;
+
+/* Frees its object, which is one of them, and goes on until another one is there. Their blocks stay. */
+static void GC_CALLBACK replace(void *object, void *data) {
+  (void)data;
+  for (int i = 0; i < neighbours; i++)
+    if (i % 16) GC_free(neighbour[i]);
+  for (int i = 0; i < neighbours && !in_its_place; i++)
+    if ((neighbour[i] = GC_malloc(48)) == object) in_its_place = object;
+}
+
+static void test_replaced(void) {
+  for (int i = 0; i < neighbours; i++) neighbour[i] = GC_malloc(48);
+  void *p = neighbour[neighbours / 2 + 1];
+  GC_register_finalizer_no_order(p, replace, NULL, NULL, NULL);
+  GC_ref(p);
+  GC_unref(p);
+  GC_unref(p);
+  OK(in_its_place == p, "a finalizer may free its object, and another may come there");
+  OK(is_object(p) && GC_refcount(p) == 1, "which keeps its reference");
+  memset(neighbour, 0, sizeof neighbour);
+}
+
+static jmp_buf out;
+static int finalized;
+
+static void GC_CALLBACK leave(void *object, void *data) {
+  (void)object, (void)data;
+  finalized++;
+  longjmp(out, 1);
+}
+
+static void GC_CALLBACK unref_next(void *object, void *data) {
+  (void)data;
+  finalized++;
+  if (*(void **)object) GC_unref(*(void **)object);
+}
+
+static void *with_finalizer(GC_finalization_proc function, void *next) {
+  void **p = GC_malloc(48);
+  *p = next;
+  GC_register_finalizer_no_order(p, function, NULL, NULL, NULL);
+  return p;
+}
+
+/* From frames of all depths. */
+__attribute__((noinline)) static void leave_from(int depth) {
+  volatile char frame[200];
+  frame[0] = 0;
+  if (depth > 0) leave_from(depth - 1);
+  else GC_unref(with_finalizer(leave, NULL));
+  frame[1] = frame[0];
+}
+
+static void test_left(void) {
+  enum { times = 60, chain = 300 };
+  for (volatile int i = 0; i < times; i++)
+    if (setjmp(out) == 0) leave_from(i % 5);
+  OK(finalized == times, "a finalizer of what was given back may be left by longjmp, %d of %d", finalized, times);
+  finalized = 0;
+  void *p = NULL;
+  for (int i = 0; i < chain; i++) p = with_finalizer(unref_next, p);
+  GC_unref(p);
+  OK(finalized == chain, "and those of a long chain are all run then: %d of %d", finalized, chain);
+}
+
 /* --- errors: reported, and nothing is changed --- */
 
 /* Runs it in a child with its stderr in a pipe. Whether it said what it should. */
@@ -247,7 +317,7 @@ static void wrong_freed(void) {
 }
 static void wrong_most(void) {
   void *p = GC_malloc(64);
-  for (uint32_t i = 0; i <= 134217728; i++) GC_ref(p);
+  for (uint32_t i = 0; i <= 67108864; i++) GC_ref(p);
 }
 static void wrong_unpin(void) {
   void *p = GC_malloc(64);
@@ -291,6 +361,8 @@ int main(int argc, char **argv) {
   if (owned) test_pins(malloc, "malloc", 4);
   test_pinned();
   test_fork();
+  test_replaced();
+  test_left();
   test_errors();
   return tap_end();
 }

@@ -408,7 +408,7 @@ int collector_look(void (*look)(void *arg), void *arg) {
     collector_mine.inside = true; /* a handler that interrupts this must not collect */
     collector_collect(&looking.request, &facts, collector_act_look);
     collector_mine.inside = false;
-    if (facts.error == EBUSY) os_thread_sleep(50 * 1000);
+    if (facts.error == EBUSY) os_thread_sleep(2 * 1000 * 1000); /* so that who waits for the world has it once */
   }
   errno = saved;
   return facts.error;

@@ -618,15 +618,11 @@ int collect_look(const struct collect_request *request, void (*look)(void *arg),
   struct collect collect = {.request = request, .facts = &facts, .look = look, .look_arg = arg};
   if (!collect_own_idle()) return EBUSY;
   int error = collect_wait_for_sweep() ? 0 : EBUSY;
-  uint64_t mask = world_acquire();
-  watch_lock();
-  heap_lock();
+  struct collect_locks locks = collect_lock();
   concurrent_restore();
+  if (!locks.watch) error = EBUSY; /* who has it may wait for the locks that we have */
   if (!error) error = collect_in_stop(&collect, collect_look_stopped);
-  heap_unlock();
-  watch_unlock();
-  atomic_store(&collect_owner, 0);
-  world_release(mask);
+  collect_unlock(locks);
   return error;
 }
 

@@ -438,6 +438,31 @@ static void test_fork(void) {
   OK(status == 0, "a forked child has a window, too");
 }
 
+/* --- with the lock --- */
+
+static _Atomic bool has_lock;
+
+static void *dump_with_lock(void *arg) {
+  has_lock = true;
+  usleep(100 * 1000);
+  GC_dump_heap("/dev/null");
+  return arg;
+}
+
+static void *take_lock(void *arg) { return GC_call_with_alloc_lock(dump_with_lock, arg); }
+
+static void test_lock(void) {
+  pthread_t thread;
+  size_t count = 0;
+  alarm(120);
+  pthread_create(&thread, NULL, take_lock, NULL);
+  while (!has_lock) usleep(1000);
+  void **list = GC_get_objects(-1, &count);
+  pthread_join(thread, NULL);
+  alarm(0);
+  OK(list && count > 0, "a list comes also when who has the lock of allocation wants to stop the world as well");
+}
+
 int main(int argc, char **argv) {
   const char *how = argc > 1 ? argv[1] : "";
   collects_malloc = argc > 2 && strcmp(argv[2], "collect") == 0;
@@ -463,6 +488,7 @@ int main(int argc, char **argv) {
   test_unaligned(false);
   test_refused();
   test_threads();
+  test_lock();
   test_fork();
   return tap_end();
 }

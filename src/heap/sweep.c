@@ -359,8 +359,11 @@ void sweep_totals(struct sweep_counts *counts) {
 
 /* A thread was at it: slots that are on their way, and large objects that it had not unmade. */
 static void sweep_repair_block(struct block *block) {
-  for (uint32_t slot = 0; slot < block->nslots && !sweep_poison; slot++)
-    if (block->state[slot] == STATE_HELD) block->state[slot] = STATE_FREE;
+  for (uint32_t slot = 0; slot < block->nslots && !sweep_poison; slot++) {
+    if (block->state[slot] != STATE_HELD) continue;
+    block_forget_slot(block, slot);
+    block->state[slot] = STATE_FREE;
+  }
   if (!block->slot_size && block->state[0] == STATE_FREE) block_unmake(block);
 }
 

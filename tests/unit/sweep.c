@@ -5,6 +5,7 @@
 #include "heap/sweep.h"
 
 #include "base/bits.h"
+#include "heap/counts.h"
 #include "tap.h"
 #include "unit/gc_help.h"
 
@@ -141,12 +142,25 @@ static bool nothing_is_lost(void) {
   return good;
 }
 
+/* As if the thread had been stopped before it forgot what was counted of the slot. */
+static _Atomic uint32_t *count_held(void) {
+  struct block *each;
+  for (size_t unit = 0; (each = region_next(&unit)) != NULL; unit += each->units)
+    for (uint32_t i = 0; i < each->nslots && each->slot_size; i++) {
+      _Atomic uint32_t *count = each->state[i] == STATE_HELD ? counts_make(each, i) : NULL;
+      if (count) return atomic_store(count, 5), count;
+    }
+  return NULL;
+}
+
 static int sweep_in_child(void) {
+  const _Atomic uint32_t *count = count_held();
   heap_fork_child(help_cache);
   sweep_fork_child(help_cache);
   sweep_tell = NULL;
   while (sweep_some(3)) continue;
   if (!sweep_is_done()) return 1;
+  if (count && atomic_load(count)) return 3;
   cache_tidy(help_cache);
   return nothing_is_lost() && cache_check(help_cache) ? 0 : 2;
 }

@@ -163,10 +163,11 @@ static void errands_thread_ended(void *arg) {
   if (atomic_compare_exchange_strong(&errands_state, &running, ERRANDS_NO_THREAD)) pthread_detach(pthread_self());
 }
 
-/* A finalizer may end it by pthread_exit. */
+/* A finalizer may end it by pthread_exit: so none is run before it is known that there is a thread. */
 static void *errands_main(void *arg) {
   pthread_cleanup_push(errands_thread_ended, NULL);
-  while (atomic_load(&errands_state) == ERRANDS_STARTING || atomic_load(&errands_state) == ERRANDS_THREAD) {
+  while (atomic_load(&errands_state) == ERRANDS_STARTING) os_thread_sleep(100 * 1000);
+  while (atomic_load(&errands_state) == ERRANDS_THREAD) {
     uint32_t pushes = errand_pushes();
     if (gc_errands_wait()) errands_run(true);
     else errand_wait(pushes);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * gc.h and gc_ext.h: the finalizer thread, who waits for it, and many threads that register under collections. */
+#define _GNU_SOURCE
 #include "final.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -171,11 +173,48 @@ static void test_many(void) {
   OK(wrong == 0, "8 threads register, take away and lose under collections: each is finalized once, unreachable, and what it leads to is there");
 }
 
+/* --- a thread that ends itself at once --- */
+
+static bool slow_create;
+
+/* The new thread is far ahead of who made it. */
+__attribute__((visibility("default"))) int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *arg) {
+  int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
+  int error = create(thread, attributes, start, arg);
+  if (slow_create) usleep(300 * 1000);
+  return error;
+}
+
+static void GC_CALLBACK end_thread(void *object, void *data) {
+  count(object, data);
+  if (!pthread_equal(pthread_self(), main_thread)) pthread_exit(NULL);
+}
+
+static void test_ends_at_once(void) {
+  GC_set_finalize_on_demand(1);
+  lose(100, end_thread);
+  GC_gcollect();
+  ran = 0;
+  slow_create = true;
+  OK(GC_start_finalizer_thread() == 0, "a finalizer thread begins while finalizers wait");
+  slow_create = false;
+  for (int i = 0; i < 100 && ran == 0; i++) usleep(10 * 1000);
+  usleep(100 * 1000);
+  GC_set_finalize_on_demand(0);
+  GC_invoke_finalizers();
+  ran = 0;
+  lose(100, count);
+  GC_gcollect();
+  for (int i = 0; i < 100 && ran < 50; i++) GC_malloc(100000);
+  OK(ran >= 50, "one that a finalizer has ended by pthread_exit is not waited for, %d were run", ran);
+}
+
 int main(void) {
   GC_INIT();
   main_thread = pthread_self();
   test_thread();
   test_many();
+  test_ends_at_once();
   GC_start_finalizer_thread();
   test_many();
   GC_stop_finalizer_thread();

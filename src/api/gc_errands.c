@@ -72,7 +72,7 @@ static unsigned errands_count(bool mine, uintptr_t here) {
   for (unsigned i = 0; i < used; i++) {
     struct errands_slot *slot = &errands_slots[i];
     uint64_t number = atomic_load(&slot->number);
-    if (number == 0 || errands_is_mine(slot) != mine) continue;
+    if (number == 0 || number == UINT64_MAX || errands_is_mine(slot) != mine) continue;
     if (errands_is_stale(slot, here)) atomic_compare_exchange_strong(&slot->number, &number, 0);
     else count++;
   }

@@ -110,6 +110,7 @@ static void typed_put_aside(struct marker *m, uintptr_t start, uintptr_t type) {
 
 /* size: the bytes that there are from start on. */
 static void typed_entry(struct marker *m, uintptr_t start, uintptr_t type, size_t size) {
+  if (typed_tag(type) == TYPED_PER_OBJECT && m->running) return; /* it may be freed meanwhile, and hold anything: typed_look_reached will do */
   for (int hops = 0; typed_tag(type) == TYPED_PER_OBJECT && hops < 2; hops++) type = typed_of_object(start, type);
   const struct typed_layout *layout = typed_layout_of(type);
   switch (typed_tag(type)) {

@@ -110,8 +110,12 @@ static void *busy(void *arg) {
   return NULL;
 }
 
+/* Whoever allocates may hold the address where a block of objects begins. */
+void *volatile neighbour;
+
 /* @ ten definite 1 2222 frame=make -- ten other threads that allocate all the time */
 static void ten(void) {
+  neighbour = malloc(2222);
   make(2222); /* first: later the others may have left its address in many places */
   for (uintptr_t i = 1; i <= 10; i++) start(busy, (void *)i);
   wait_ready(10);

@@ -2,6 +2,7 @@
  * GC_why and GC_dump_heap by their public names. */
 #include "gc_ext.h"
 #include "tap.h"
+#include "wipe.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -106,12 +107,6 @@ static void other_threads(void) {
   OK(length == 1 && path.step[0].root == GC_ROOT_STACK && path.step[0].thread != self(), "so is another thread's");
   hidden_stack = 0;
   pthread_join(thread, NULL);
-}
-
-/* Overwrites the dead part of the stack. */
-__attribute__((noinline)) static void wipe(void) {
-  volatile char frame[16384];
-  for (size_t i = 0; i < sizeof frame; i++) frame[i] = 0;
 }
 
 /* Under the preloaded library the one heap serves malloc as well. */

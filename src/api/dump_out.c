@@ -258,22 +258,12 @@ static void dump_root_head(struct dump *dump, const struct rooted_range *range, 
   dump_text(dump, range->kind == ROOTED_MAPPING ? range->mapping : "");
 }
 
-/* Plain words, and those that setjmp mangled. */
-static void dump_root_words(struct dump *dump, const struct rooted_range *range) {
-  uintptr_t move = range->copied ? range->copied - range->lo : 0;
-  for (uintptr_t at = range->lo; at + sizeof at <= range->hi; at += sizeof at) {
-    uintptr_t word = *(const volatile uintptr_t *)at;
-    if (word - region.base >= region.span) word = graph_unmangle(word);
-    if (word - region.base < region.span) dump_word(at + move, word, dump);
-  }
-}
-
 static void dump_root(const struct rooted_range *range, void *arg) {
   struct dump *dump = arg;
   uintptr_t lo = range->copied ? range->copied : range->lo;
   dump_root_head(dump, range, lo);
   dump_begin_edges(dump, lo, true);
-  dump_root_words(dump, range);
+  rooted_words(range, dump_word, dump);
   dump_number(dump, 0);
   dump->roots++;
   dump->root_edges += dump->edges_here;

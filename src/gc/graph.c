@@ -14,7 +14,7 @@
 
 enum {
   graph_paged = 1 << 18, /* a larger object may have pages that were never touched */
-  graph_piece = 4096,
+  graph_part = 4096,
   graph_turn = 17,       /* by so many bits setjmp rotates */
 };
 
@@ -61,31 +61,32 @@ void graph_words(uintptr_t lo, uintptr_t hi, uintptr_t copied, graph_word *each,
 }
 
 struct graph_reading {
-  graph_word *each;
+  graph_piece *piece;
   void *arg;
+  size_t overlap;
 };
 
 static void graph_copied(uintptr_t lo, uintptr_t hi, const struct graph_reading *reading) {
-  _Alignas(uintptr_t) char copy[graph_piece];
+  _Alignas(uintptr_t) char copy[graph_part + sizeof(uintptr_t)];
   for (uintptr_t next; lo < hi; lo = next) {
-    next = bits_align_down(lo, graph_piece) + graph_piece;
-    if (next > hi) next = hi;
-    size_t got = os_maps_peek(lo, copy, next - lo);
-    graph_words((uintptr_t)copy, (uintptr_t)copy + got, lo, reading->each, reading->arg);
+    next = bits_align_down(lo, graph_part) + graph_part;
+    uintptr_t end = next + reading->overlap < hi ? next + reading->overlap : hi;
+    size_t got = os_maps_peek(lo, copy, end - lo);
+    reading->piece((uintptr_t)copy, (uintptr_t)copy + got, lo, reading->arg);
   }
 }
 
 static void graph_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
   const struct graph_reading *reading = arg;
-  if (present && !(holes_any() && holes_meet(lo, hi))) graph_words(lo, hi, 0, reading->each, reading->arg);
+  if (present && !(holes_any() && holes_meet(lo, hi))) reading->piece(lo, hi, 0, reading->arg);
   else graph_copied(lo, hi, reading);
 }
 
-void graph_contents(const struct block *block, uint32_t slot, graph_word *each, void *arg) {
-  struct graph_reading reading = {each, arg};
+void graph_pieces(const struct block *block, uint32_t slot, size_t overlap, graph_piece *piece, void *arg) {
+  struct graph_reading reading = {piece, arg, overlap};
   uintptr_t lo = block_slot_address(block, slot);
   size_t size = block_slot_bytes(block);
-  if (!kind_is_scanned(block->kind)) return;
+  CHECK(overlap <= sizeof(uintptr_t));
   if (size < graph_paged) {
     graph_pages(lo, lo + size, true, &reading);
     return;
@@ -93,4 +94,19 @@ void graph_contents(const struct block *block, uint32_t slot, graph_word *each, 
   struct os_mapping mapping = {.lo = bits_align_down(lo, os_page_size), .hi = bits_align_down(lo + size, os_page_size),
                                .read = true, .write = true};
   os_maps_written(&mapping, graph_pages, &reading);
+}
+
+struct graph_telling {
+  graph_word *each;
+  void *arg;
+};
+
+static void graph_tell(uintptr_t lo, uintptr_t hi, uintptr_t copied, void *arg) {
+  const struct graph_telling *telling = arg;
+  graph_words(lo, hi, copied, telling->each, telling->arg);
+}
+
+void graph_contents(const struct block *block, uint32_t slot, graph_word *each, void *arg) {
+  struct graph_telling telling = {each, arg};
+  if (kind_is_scanned(block->kind)) graph_pieces(block, slot, 0, graph_tell, &telling);
 }

@@ -25,7 +25,12 @@ uintptr_t graph_unmangle(uintptr_t word);
 typedef void graph_word(uintptr_t at, uintptr_t word, void *arg);
 void graph_words(uintptr_t lo, uintptr_t hi, uintptr_t copied, graph_word *each, void *arg);
 
-/* The same for all words of an object that may hold pointers, whatever the program allows to be read. */
+/* Calls piece for each part of the object that may have been touched, in place or, where the program allows it not to be read, as a copy of it;
+ * copied as above. A copy goes on for so many bytes beyond its end as overlap says, so that a word that begins in it is whole. */
+typedef void graph_piece(uintptr_t lo, uintptr_t hi, uintptr_t copied, void *arg);
+void graph_pieces(const struct block *block, uint32_t slot, size_t overlap, graph_piece *piece, void *arg);
+
+/* The same as graph_words for all words of an object that may hold pointers, whatever the program allows to be read. */
 void graph_contents(const struct block *block, uint32_t slot, graph_word *each, void *arg);
 
 #endif

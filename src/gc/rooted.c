@@ -241,3 +241,12 @@ int rooted_each(const struct snapshot *snapshot, enum roots_purpose purpose,
   rooted_watched(&rooted);
   return roots_each(&request, rooted_range, &rooted);
 }
+
+void rooted_words(const struct rooted_range *range, graph_word *each, void *arg) {
+  uintptr_t move = range->copied ? range->copied - range->lo : 0;
+  for (uintptr_t at = range->lo; at + sizeof at <= range->hi; at += sizeof at) {
+    uintptr_t word = *(const volatile uintptr_t *)at;
+    if (word - region.base >= region.span) word = graph_unmangle(word);
+    if (word - region.base < region.span) each(at + move, word, arg);
+  }
+}

@@ -3,6 +3,7 @@
 #ifndef GLEANER_ROOTED_H
 #define GLEANER_ROOTED_H
 
+#include "gc/graph.h"
 #include "gc/roots.h"
 #include "gc/snapshot.h"
 
@@ -30,5 +31,8 @@ struct rooted_range {
 /* Calls each for every root. 0, or an errno value when roots are missing; what was told is right all the same. */
 int rooted_each(const struct snapshot *snapshot, enum roots_purpose purpose,
                 void (*each)(const struct rooted_range *range, void *arg), void *arg);
+
+/* As graph_words, for a range; also words that setjmp mangled. */
+void rooted_words(const struct rooted_range *range, graph_word *each, void *arg);
 
 #endif

@@ -99,18 +99,9 @@ static enum why_tier why_tier(const struct why *why, const struct rooted_range *
   return own && (range->kind == ROOTED_STACK || range->kind == ROOTED_REGISTERS) ? WHY_OWN_STACK : WHY_ROOTS;
 }
 
-static void why_words(const struct rooted_range *range, graph_word *each, void *arg) {
-  uintptr_t move = range->copied ? range->copied - range->lo : 0;
-  for (uintptr_t at = range->lo; at + sizeof at <= range->hi; at += sizeof at) {
-    uintptr_t word = *(const volatile uintptr_t *)at;
-    if (word - region.base >= region.span) word = graph_unmangle(word);
-    if (word - region.base < region.span) each(at + move, word, arg);
-  }
-}
-
 static void why_root(const struct rooted_range *range, void *arg) {
   struct why *why = arg;
-  if (why_tier(why, range) == why->tier) why_words(range, why_word, why);
+  if (why_tier(why, range) == why->tier) rooted_words(range, why_word, why);
 }
 
 /* Uncollectable and frozen objects are roots; malloc'ed ones of the last tier. */
@@ -164,7 +155,7 @@ static void why_is_wanted(uintptr_t at, uintptr_t word, void *arg) {
 static void why_is_wanted_root(const struct rooted_range *range, void *arg) {
   struct why *why = arg;
   if (why->at || why_tier(why, range) != why->tier) return;
-  why_words(range, why_is_wanted, why);
+  rooted_words(range, why_is_wanted, why);
   if (!why->at) return;
   why->path->kind = range->kind;
   why->path->thread = range->thread ? range->thread->tid : 0;

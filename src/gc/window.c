@@ -4,12 +4,9 @@
 
 #include "gc/window.h"
 
-#include "base/bits.h"
-#include "gc/holes.h"
+#include "gc/graph.h"
 #include "heap/counts.h"
 #include "heap/sweep.h"
-#include "os/maps.h"
-#include "os/memory.h"
 
 #include <string.h>
 
@@ -57,11 +54,7 @@ void window_objects(unsigned age, struct window_list *list) {
 
 /* --- words of objects --- */
 
-enum {
-  window_paged = 1 << 18, /* a larger object may have pages that were never touched */
-  window_piece = 4096,
-  window_word = sizeof(uintptr_t),
-};
+enum { window_word = sizeof(uintptr_t) };
 
 /* Told of each word; false: enough. */
 typedef bool window_visit(uintptr_t word, void *arg);
@@ -73,7 +66,9 @@ struct window_reader {
   bool enough;
 };
 
-static void window_read(struct window_reader *reader, uintptr_t lo, uintptr_t hi) {
+static void window_read(uintptr_t lo, uintptr_t hi, uintptr_t copied, void *arg) {
+  struct window_reader *reader = arg;
+  (void)copied;
   for (; !reader->enough && lo + window_word <= hi; lo += reader->step) {
     uintptr_t word;
     memcpy(&word, (const void *)lo, sizeof word);
@@ -81,32 +76,8 @@ static void window_read(struct window_reader *reader, uintptr_t lo, uintptr_t hi
   }
 }
 
-/* By copies, which overlap where a word may begin at any byte. */
-static void window_read_copied(struct window_reader *reader, uintptr_t lo, uintptr_t hi) {
-  _Alignas(uintptr_t) char copy[window_piece + window_word];
-  for (; !reader->enough && lo < hi; lo = bits_align_down(lo, window_piece) + window_piece) {
-    uintptr_t end = bits_align_down(lo, window_piece) + sizeof copy - (reader->step == 1 ? 1 : window_word);
-    size_t got = os_maps_peek(lo, copy, (end < hi ? end : hi) - lo);
-    window_read(reader, (uintptr_t)copy, (uintptr_t)copy + got);
-  }
-}
-
-/* The program may have taken the right to read parts of its heap away. */
-static void window_read_range(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
-  if (present && !(holes_any() && holes_meet(lo, hi))) window_read(arg, lo, hi);
-  else window_read_copied(arg, lo, hi);
-}
-
 static void window_read_object(struct window_reader *reader, const struct block *block, uint32_t slot) {
-  uintptr_t lo = block_slot_address(block, slot);
-  size_t size = block_slot_bytes(block);
-  struct os_mapping mapping = {.lo = bits_align_down(lo, os_page_size), .hi = bits_align_up(lo + size, os_page_size), .read = true, .write = true};
-  if (size < window_paged) window_read_range(lo, lo + size, true, reader);
-  else os_maps_written(&mapping, window_read_range, reader);
-}
-
-static int window_begin(void) {
-  return holes_find(region.base, region.base + (atomic_load(&region.used) << block_unit_shift));
+  graph_pieces(block, slot, window_word - reader->step, window_read, reader);
 }
 
 static size_t window_step(bool unaligned) { return unaligned ? 1 : window_word; }
@@ -181,7 +152,7 @@ static void window_block_referrers(const struct block *block, const struct windo
 
 int window_referrers(const struct window_targets *targets, bool unaligned, struct window_list *list) {
   struct block *block;
-  int error = window_begin();
+  int error = graph_begin();
   if (error || targets->count == 0) return error;
   for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
     if (kind_is_scanned(block->kind)) window_block_referrers(block, targets, unaligned, list);
@@ -201,7 +172,7 @@ int window_referents(uintptr_t object, bool unaligned, struct window_list *list)
   struct window_reader reader = {window_add_referent, list, window_step(unaligned), false};
   struct block *block;
   uint32_t slot;
-  int error = window_begin();
+  int error = graph_begin();
   if (!error && window_find(object, &block, &slot) && kind_is_scanned(block->kind)) window_read_object(&reader, block, slot);
   return error;
 }

@@ -19,8 +19,7 @@
 #define SLOW __attribute__((noinline))
 
 enum {
-  ref_most = COUNT_MOST / 2, /* the other half is room for threads that count up at once */
-  ref_deep = 50,             /* finalizers inside finalizers by giving back what they held; deeper ones wait for the first */
+  ref_deep = 50, /* finalizers inside finalizers by giving back what they held; deeper ones wait for the first */
 };
 
 /* --- counting up --- */
@@ -48,7 +47,7 @@ static SLOW void *ref_slow(void *p) {
     return NULL;
   }
   uint32_t old = atomic_fetch_add(count, 1);
-  if ((old & COUNT_MOST) < ref_most && !(old & COUNT_DYING)) return p;
+  if ((old & COUNT_MOST) < COUNT_BOUND && !(old & COUNT_DYING)) return p;
   atomic_fetch_sub(count, 1);
   misuse_object(MISUSE_REF, p, old & COUNT_DYING ? "its last reference was given back" : "it has as many references as can be counted", &start);
   errno = old & COUNT_DYING ? EINVAL : EOVERFLOW;
@@ -61,7 +60,7 @@ PUBLIC void *GC_ref(void *p) {
   if (unlikely(!ref_find(p, &block, &slot))) return ref_slow(p);
   _Atomic uint32_t *count = counts_find(block, slot);
   uint32_t old = count ? atomic_load_explicit(count, memory_order_relaxed) : COUNT_DYING;
-  if (unlikely((old & COUNT_MOST) >= ref_most || old & COUNT_DYING)) return ref_slow(p);
+  if (unlikely((old & COUNT_MOST) >= COUNT_BOUND || old & COUNT_DYING)) return ref_slow(p);
   atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
   return p;
 }

@@ -68,13 +68,12 @@ PUBLIC void *GC_weak_arg(const struct GC_weak *weak) { return ((const struct wea
 
 /* Under the watch lock, so that the last reference is not given back meanwhile, or has been. */
 static int weak_count_up(void *target) {
-  enum { most = COUNT_MOST / 2 }; /* as GC_ref */
   const struct block *block = region_find((uintptr_t)target);
   _Atomic uint32_t *count = counts_find(block, block_slot(block, (uintptr_t)target));
   uint32_t old = atomic_load(count);
   do {
     if (old & COUNT_DYING) return EINVAL;
-    if ((old & COUNT_MOST) >= most) return EOVERFLOW;
+    if ((old & COUNT_MOST) >= COUNT_BOUND) return EOVERFLOW;
   } while (!atomic_compare_exchange_weak(count, &old, old + 1));
   return 0;
 }

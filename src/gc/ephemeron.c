@@ -17,13 +17,13 @@
 
 #include <errno.h>
 
-enum { ephemeron_buckets_first = 1024, ephemeron_rounds = 2 };
+enum { ephemeron_rounds = 2 };
 
 struct ephemeron {
   struct watch key;
   uintptr_t value;
   struct ephemeron_map *map;
-  struct ephemeron *same;       /* with this hash */
+  struct table_link by_key;     /* and map */
   struct ephemeron *next, **at; /* in the map */
   struct ephemeron *wait;       /* among those whose value may be dead; or not in use */
   struct ephemeron *ready;      /* among those whose value is to be marked */
@@ -37,52 +37,31 @@ struct ephemeron_map {
   struct ephemeron_map *spare;
 };
 
+static struct ephemeron *ephemeron_of_link(const struct table_link *link) {
+  return (struct ephemeron *)((uintptr_t)link - offsetof(struct ephemeron, by_key));
+}
+static uintptr_t ephemeron_hash(const struct ephemeron_map *map, uintptr_t key) { return (key >> 4) ^ ((uintptr_t)map >> 3); }
+static uintptr_t ephemeron_hash_key(const struct table_link *link) {
+  return ephemeron_hash(ephemeron_of_link(link)->map, ephemeron_of_link(link)->key.object);
+}
+
 static struct {
-  struct ephemeron **bucket;
-  size_t buckets, count; /* buckets: a power of two */
+  struct table table;
   struct ephemeron *spare;
   struct ephemeron_map *spare_map;
   /* of one collection */
   struct ephemeron *waiting, *ready;
   unsigned generation;
-} ephemerons;
+} ephemerons = {.table = {.key = ephemeron_hash_key}};
 
 /* --- by map and key --- */
 
-static struct ephemeron **ephemeron_bucket(const struct ephemeron_map *map, uintptr_t key) {
-  return &ephemerons.bucket[((key >> 4) ^ ((uintptr_t)map >> 3)) * 0x9e3779b97f4a7c15u >> 20 & (ephemerons.buckets - 1)];
-}
-
-static void ephemeron_hash(struct ephemeron *entry) {
-  struct ephemeron **bucket = ephemeron_bucket(entry->map, entry->key.object);
-  entry->same = *bucket;
-  *bucket = entry;
-}
-
-static struct ephemeron **ephemeron_place(const struct ephemeron_map *map, uintptr_t key) {
-  struct ephemeron **place = ephemeron_bucket(map, key);
-  while (*place && ((*place)->key.object != key || (*place)->map != map)) place = &(*place)->same;
-  return place;
-}
-
 struct ephemeron *ephemeron_find(struct ephemeron_map *map, uintptr_t key) {
-  return ephemerons.buckets ? *ephemeron_place(map, key) : NULL;
-}
-
-/* The old table is lost: all of them together are as large as the last one. */
-static bool ephemeron_make_room(void) {
-  if (ephemerons.count < ephemerons.buckets) return true;
-  size_t old = ephemerons.buckets, buckets = old ? 2 * old : ephemeron_buckets_first;
-  struct ephemeron **before = ephemerons.bucket, **table = os_arena_alloc(buckets * sizeof(struct ephemeron *), 64);
-  if (!table) return old > 0; /* longer chains */
-  ephemerons.bucket = table;
-  ephemerons.buckets = buckets;
-  for (size_t i = 0; i < old; i++)
-    for (struct ephemeron *entry = before[i], *next; entry; entry = next) {
-      next = entry->same;
-      ephemeron_hash(entry);
-    }
-  return true;
+  for (struct table_link *link = table_chain(&ephemerons.table, ephemeron_hash(map, key)); link; link = link->same) {
+    struct ephemeron *entry = ephemeron_of_link(link);
+    if (entry->key.object == key && entry->map == map) return entry;
+  }
+  return NULL;
 }
 
 /* --- maps and entries --- */
@@ -111,7 +90,7 @@ static void ephemeron_recycle(struct ephemeron *entry) {
 }
 
 static int ephemeron_add(struct ephemeron_map *map, uintptr_t key, uintptr_t value) {
-  if (!ephemeron_make_room()) return ENOMEM;
+  if (!table_make_room(&ephemerons.table)) return ENOMEM;
   struct ephemeron *entry = ephemerons.spare;
   if (entry) ephemerons.spare = entry->wait;
   else entry = os_arena_alloc(sizeof *entry, _Alignof(struct ephemeron));
@@ -124,8 +103,7 @@ static int ephemeron_add(struct ephemeron_map *map, uintptr_t key, uintptr_t val
   if (entry->next) entry->next->at = &entry->next;
   map->first = entry;
   map->count++;
-  ephemerons.count++;
-  ephemeron_hash(entry);
+  table_put(&ephemerons.table, &entry->by_key);
   return 0;
 }
 
@@ -139,11 +117,10 @@ int ephemeron_set(struct ephemeron_map *map, uintptr_t key, uintptr_t value) {
 
 void ephemeron_remove(struct ephemeron *entry) {
   watch_remove(&entry->key);
-  *ephemeron_place(entry->map, entry->key.object) = entry->same;
+  table_remove(&ephemerons.table, &entry->by_key);
   *entry->at = entry->next;
   if (entry->next) entry->next->at = entry->at;
   entry->map->count--;
-  ephemerons.count--;
   ephemeron_recycle(entry);
 }
 

@@ -11,60 +11,39 @@
 
 #include <string.h>
 
-enum { links_buckets_first = 1024 };
-
 struct link {
   struct watch target; /* while aimed */
   struct watch holder; /* the object that it lies in, while held */
   uintptr_t at, was;   /* was: before it became zero */
-  struct link *same;   /* with this hash */
+  struct table_link by_place;
   struct link *next;   /* among those that end now, or that are not in use */
   uint8_t kind;
   bool aimed, held;
 };
 
+static struct link *links_of_place(const struct table_link *link) {
+  return (struct link *)((uintptr_t)link - offsetof(struct link, by_place));
+}
+static uintptr_t links_key_of(uintptr_t at, unsigned kind) { return (at >> 3) + kind; }
+static uintptr_t links_key(const struct table_link *link) {
+  return links_key_of(links_of_place(link)->at, links_of_place(link)->kind);
+}
+
 static struct {
-  struct link **bucket;
-  size_t buckets, count; /* buckets: a power of two */
+  struct table table; /* by where they are */
   struct link *spare, *ended;
-} links;
+} links = {.table = {.key = links_key}};
 
 static struct link *links_of_holder(struct watch *watch) { return (struct link *)((char *)watch - offsetof(struct link, holder)); }
 
 /* --- by address --- */
 
-static struct link **links_bucket(uintptr_t at, unsigned kind) {
-  return &links.bucket[((at >> 3) + kind) * 0x9e3779b97f4a7c15u >> 20 & (links.buckets - 1)];
-}
-
-static void links_hash(struct link *link) {
-  struct link **bucket = links_bucket(link->at, link->kind);
-  link->same = *bucket;
-  *bucket = link;
-}
-
-static struct link **links_place(uintptr_t at, unsigned kind) {
-  struct link **place = links_bucket(at, kind);
-  while (*place && ((*place)->at != at || (*place)->kind != kind)) place = &(*place)->same;
-  return place;
-}
-
-static struct link *links_find(uintptr_t at, unsigned kind) { return links.buckets ? *links_place(at, kind) : NULL; }
-
-/* The old table is lost: all of them together are as large as the last one. */
-static bool links_make_room(void) {
-  if (links.count < links.buckets) return true;
-  size_t old = links.buckets, buckets = old ? 2 * old : links_buckets_first;
-  struct link **before = links.bucket, **table = os_arena_alloc(buckets * sizeof(struct link *), 64);
-  if (!table) return old > 0; /* longer chains */
-  links.bucket = table;
-  links.buckets = buckets;
-  for (size_t i = 0; i < old; i++)
-    for (struct link *link = before[i], *next; link; link = next) {
-      next = link->same;
-      links_hash(link);
-    }
-  return true;
+static struct link *links_find(uintptr_t at, unsigned kind) {
+  for (struct table_link *place = table_chain(&links.table, links_key_of(at, kind)); place; place = place->same) {
+    struct link *link = links_of_place(place);
+    if (link->at == at && link->kind == kind) return link;
+  }
+  return NULL;
 }
 
 /* --- entries --- */
@@ -89,8 +68,7 @@ static void links_let_go(struct link *link) {
 
 static void links_drop(struct link *link) {
   links_let_go(link);
-  *links_place(link->at, link->kind) = link->same;
-  links.count--;
+  table_remove(&links.table, &link->by_place);
   links_recycle(link);
 }
 
@@ -115,15 +93,14 @@ enum links_result links_add(uintptr_t at, enum watch_kind kind, uintptr_t object
     links_drop(link);
     return LINKS_NO_MEMORY;
   }
-  if (!links_make_room() || !(link = links_new())) return LINKS_NO_MEMORY;
+  if (!table_make_room(&links.table) || !(link = links_new())) return LINKS_NO_MEMORY;
   *link = (struct link){.at = at, .kind = (uint8_t)kind};
   if (!links_hold(link) || !links_aim(link, object)) {
     links_let_go(link);
     links_recycle(link);
     return LINKS_NO_MEMORY;
   }
-  links_hash(link);
-  links.count++;
+  table_put(&links.table, &link->by_place);
   return LINKS_DONE;
 }
 
@@ -139,15 +116,15 @@ enum links_result links_move(uintptr_t at, uintptr_t to, enum watch_kind kind) {
   if (!link) return LINKS_NONE;
   if (at == to) return LINKS_DONE;
   if (links_find(to, kind)) return LINKS_TWICE;
-  *links_place(at, kind) = link->same;
+  table_remove(&links.table, &link->by_place);
   link->at = to;
-  links_hash(link);
+  table_put(&links.table, &link->by_place);
   if (links_hold(link)) return LINKS_DONE;
   links_drop(link);
   return LINKS_NO_MEMORY;
 }
 
-size_t links_count(void) { return links.count; }
+size_t links_count(void) { return links.table.count; }
 
 /* --- the end of an object --- */
 

@@ -10,16 +10,21 @@
 #include "os/memory.h"
 #include "os/threads.h"
 
-enum { watch_ages = 3, watch_buckets_first = 1024 };
+enum { watch_ages = 3 };
 
 static struct lock watch_mutex = LOCK_INIT(LOCK_WATCH);
 
+static struct watch *watch_of_link(const struct table_link *link) {
+  return (struct watch *)((uintptr_t)link - offsetof(struct watch, by_object));
+}
+static uintptr_t watch_key_of(uintptr_t object) { return object >> 4; }
+static uintptr_t watch_key(const struct table_link *link) { return watch_key_of(watch_of_link(link)->object); }
+
 static struct {
-  struct watch **bucket;
-  size_t buckets, entries; /* buckets: a power of two */
+  struct table table;
   struct watch *list[watch_kinds][watch_ages];
   size_t count[watch_kinds];
-} watches;
+} watches = {.table = {.key = watch_key}};
 
 /* --- the lock --- */
 
@@ -55,7 +60,7 @@ bool watch_try_lock(void) {
  * this one: so not for ever. And fork waits for locks of the C library with ours held: a program in which nobody waits for anything
  * has nothing to protect. */
 void watch_before_fork(void) {
-  watch_forks = watches.bucket && watch_try_lock();
+  watch_forks = watches.table.bucket && watch_try_lock();
   watch_mine = watch_mine && !watch_forks;
 }
 
@@ -65,7 +70,7 @@ void watch_after_fork(void) {
 }
 
 void watch_fork_child(void) {
-  bool whole = watch_forks || watch_mine || !watches.bucket || !lock_is_held(&watch_mutex);
+  bool whole = watch_forks || watch_mine || !watches.table.bucket || !lock_is_held(&watch_mutex);
   watch_after_fork();
   if (!watch_mine && lock_is_held(&watch_mutex)) lock_reset(&watch_mutex);
   if (!whole) watch_torn = true;
@@ -75,47 +80,16 @@ bool watch_is_torn(void) { return watch_torn; }
 
 /* --- by object --- */
 
-static struct watch **watch_bucket(uintptr_t object) {
-  return &watches.bucket[(object >> 4) * 0x9e3779b97f4a7c15u >> 20 & (watches.buckets - 1)];
+static struct watch *watch_of(struct table_link *link, uintptr_t object) {
+  for (; link; link = link->same) {
+    struct watch *watch = watch_of_link(link);
+    if (watch->object == object) return watch;
+  }
+  return NULL;
 }
 
-static void watch_hash(struct watch *watch) {
-  struct watch **bucket = watch_bucket(watch->object);
-  watch->same = *bucket;
-  watch->same_at = bucket;
-  if (watch->same) watch->same->same_at = &watch->same;
-  *bucket = watch;
-}
-
-/* At once, also where very many wait for the same object. */
-static void watch_unhash(struct watch *watch) {
-  *watch->same_at = watch->same;
-  if (watch->same) watch->same->same_at = watch->same_at;
-}
-
-/* The old table is lost: all of them together are as large as the last one. */
-static bool watch_make_room(void) {
-  if (watches.entries < watches.buckets) return true;
-  size_t buckets = watches.buckets ? 2 * watches.buckets : watch_buckets_first, old = watches.buckets;
-  struct watch **table = os_arena_alloc(buckets * sizeof(struct watch *), 64), **before = watches.bucket;
-  if (!table) return old > 0; /* longer chains */
-  watches.bucket = table;
-  watches.buckets = buckets;
-  for (size_t i = 0; i < old; i++)
-    for (struct watch *watch = before[i], *next; watch; watch = next) {
-      next = watch->same;
-      watch_hash(watch);
-    }
-  return true;
-}
-
-static struct watch *watch_of(struct watch *watch, uintptr_t object) {
-  while (watch && watch->object != object) watch = watch->same;
-  return watch;
-}
-
-struct watch *watch_first(uintptr_t object) { return watches.buckets ? watch_of(*watch_bucket(object), object) : NULL; }
-struct watch *watch_after(const struct watch *watch) { return watch_of(watch->same, watch->object); }
+struct watch *watch_first(uintptr_t object) { return watch_of(table_chain(&watches.table, watch_key_of(object)), object); }
+struct watch *watch_after(const struct watch *watch) { return watch_of(watch->by_object.same, watch->object); }
 
 /* --- by kind and age --- */
 
@@ -158,12 +132,11 @@ void watch_turn(struct watch *watch, enum watch_kind kind) {
 bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object) {
   struct block *block = region_find(object);
   _Atomic uint32_t *count = block ? counts_make(block, block_slot(block, object)) : NULL;
-  if (!count || !watch_make_room()) return false;
+  if (!count || !table_make_room(&watches.table)) return false;
   watch->object = object;
   watch->kind = (uint8_t)kind;
-  watch_hash(watch);
+  table_put(&watches.table, &watch->by_object);
   watch_link(watch, 0);
-  watches.entries++;
   watches.count[kind]++;
   atomic_fetch_or(count, COUNT_LISTED);
   return true;
@@ -176,9 +149,8 @@ static void watch_unlist(uintptr_t object) {
 }
 
 void watch_remove(struct watch *watch) {
-  watch_unhash(watch);
+  table_remove(&watches.table, &watch->by_object);
   watch_unlink(watch);
-  watches.entries--;
   watches.count[watch->kind]--;
   watch_unlist(watch->object);
 }
@@ -207,10 +179,9 @@ bool watch_lives(uintptr_t object, unsigned generation) {
   return sweep_is_reached(state, generation);
 }
 
-static void watch_note_age(struct watch *watch, void *arg) {
+static void watch_note_age(struct watch *watch) {
   uint8_t state = watch_state(watch->object);
   unsigned age = state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
-  (void)arg;
   if (age > watch->age + 1u) age = watch->age + 1u; /* what it leads to may be younger than its object */
   if (age == watch->age) return;
   watch_unlink(watch);
@@ -221,7 +192,7 @@ static void watch_note_age(struct watch *watch, void *arg) {
 static void watch_note_list(struct watch *watch) {
   for (struct watch *next; watch; watch = next) {
     next = watch->next;
-    watch_note_age(watch, NULL);
+    watch_note_age(watch);
   }
 }
 

@@ -8,6 +8,7 @@
 #ifndef GLEANER_WATCH_H
 #define GLEANER_WATCH_H
 
+#include "gc/table.h"
 #include "heap/counts.h"
 
 enum watch_kind {
@@ -29,7 +30,7 @@ enum watch_kind {
 
 struct watch {
   uintptr_t object; /* where it begins */
-  struct watch *same, **same_at; /* with this hash */
+  struct table_link by_object;
   struct watch *next, **at;    /* in the list of its kind and age */
   uint8_t kind, age;           /* enum watch_kind; 0 to 2, the object's or younger */
 };

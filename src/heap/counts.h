@@ -17,6 +17,7 @@ enum {
   COUNT_DYING = 1 << 28,     /* its last reference was given back, or it was freed while pinned */
   COUNT_LENT = 1 << 27,      /* its last reference is its finalizer's, which runs */
   COUNT_MOST = (1 << 27) - 1,
+  COUNT_BOUND = COUNT_MOST / 2, /* references that may be counted; the other half is room for threads that count up at once */
 };
 #define COUNT_PINNED ((uint32_t)1 << 31) /* it lives, and stays where it is, though it is freed */
 

@@ -110,9 +110,11 @@ static void *graph_work(void *arg) {
   return NULL;
 }
 
+static int graph_before; /* descriptors, before anybody asks for a dump: who answers opens one for a moment */
+
 static void graph_wait(void) {
   struct pollfd input = {STDIN_FILENO, POLLIN, 0};
-  int before = graph_descriptors(), got, error;
+  int got, error;
   do {
     got = poll(&input, 1, 300000);
     error = errno;
@@ -122,7 +124,7 @@ static void graph_wait(void) {
   if (waitpid(-1, NULL, WNOHANG) < 0) error = errno;
   printf("wait %s\n", error == ECHILD ? "no child" : "a child");
   printf("SIGCHLD %d\n", atomic_load(&graph_children));
-  printf("descriptors %+d\n", graph_descriptors() - before);
+  printf("descriptors %+d\n", graph_descriptors() - graph_before);
 }
 
 static void graph_run(void) {
@@ -150,6 +152,7 @@ __attribute__((noinline)) static void graph_hold(struct node *volatile *held) {
 __attribute__((noinline)) static void graph_holder(const char *how) {
   struct node *volatile held;
   graph_hold(&held);
+  graph_before = graph_descriptors();
   printf("ready\n");
   fflush(stdout);
   graph_wipe();

@@ -46,6 +46,7 @@ struct errands_frame {
 static struct errands_slot {
   _Atomic uint64_t number; /* 0: nobody's */
   _Atomic uintptr_t frame; /* struct errands_frame, on the stack */
+  _Atomic uintptr_t hidden; /* the complement of the object whose finalizer is being run, or 0; see gc_errands_lend for its last bit */
   _Atomic uintptr_t thread;
   _Atomic int tid;
 } errands_slots[errands_slots_most];
@@ -98,6 +99,7 @@ static struct errands_slot *errands_enter(struct errands_frame *frame) {
     if (!atomic_compare_exchange_strong(&slot->number, &nobody, UINT64_MAX)) continue;
     unsigned used = atomic_load(&errands_slots_used);
     slot->frame = (uintptr_t)frame;
+    slot->hidden = 0;
     slot->thread = os_thread_pointer();
     slot->tid = os_thread_id();
     atomic_store(&slot->number, number);
@@ -116,18 +118,36 @@ static void errands_leave(struct errands_slot *slot, struct errands_frame *frame
   os_futex_wake(&errands_left);
 }
 
+/* Objects are aligned, so their complement ends with a 1, until the last reference is lent. */
+static bool errands_is_lent(uintptr_t hidden) { return hidden && !(hidden & 1); }
+
+bool gc_errands_lend(uintptr_t object) {
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  unsigned used = atomic_load(&errands_slots_used);
+  for (unsigned i = 0; i < used; i++) {
+    struct errands_slot *slot = &errands_slots[i];
+    uintptr_t hidden = ~object;
+    uint64_t number = atomic_load(&slot->number);
+    if (atomic_load(&slot->hidden) != hidden || number == 0 || number == UINT64_MAX || errands_is_stale(slot, here)) continue;
+    if (atomic_compare_exchange_strong(&slot->hidden, &hidden, hidden - 1)) return true;
+  }
+  return false;
+}
+
 /* --- running them --- */
 
 /* Takes one and runs it. Its words are held by this frame from before the lock is given up. */
-static __attribute__((noinline)) bool errands_run_one(enum errand_kind kind) {
+static __attribute__((noinline)) bool errands_run_one(enum errand_kind kind, struct errands_slot *slot) {
   uintptr_t held[errand_words] = {0};
   if (errand_count(kind) == 0) return false;
   watch_lock();
   struct errand *errand = errand_take(kind);
   for (unsigned i = 0; errand && i < errand_words; i++) held[i] = errand->word[i];
   __asm__ volatile("" ::"r"(held) : "memory");
+  if (kind == ERRAND_FINALIZER && held[0]) slot->hidden = ~held[0];
   watch_unlock();
   if (errand) errand->run(errand);
+  if (errands_is_lent(atomic_exchange(&slot->hidden, 0))) gc_ref_finalized((void *)held[0]);
   __asm__ volatile("" ::"r"(held) : "memory");
   return errand;
 }
@@ -139,8 +159,8 @@ static unsigned errands_run(bool finalizers) {
   unsigned ran = 0, most = atomic_load(&errands_at_once);
   if (!slot) return 0;
   for (;;) {
-    if (errands_run_one(ERRAND_CALLBACK)) continue;
-    if (!finalizers || (most && ran >= most) || !errands_run_one(ERRAND_FINALIZER)) break;
+    if (errands_run_one(ERRAND_CALLBACK, slot)) continue;
+    if (!finalizers || (most && ran >= most) || !errands_run_one(ERRAND_FINALIZER, slot)) break;
     ran++;
   }
   errands_leave(slot, &frame);

@@ -28,6 +28,12 @@ static inline void gc_errands_collected(void) {
 /* The collection is over, and the program runs: who awaits finalizers is told. By the thread that collected, in a callback of a collection. */
 void gc_errands_tell_awaited(void);
 
+/* Under the watch lock: the last reference to the object is given back while its finalizer is run, as the collector found it due. True: it is the
+ * finalizer's from now on, and gc_ref_finalized is called after it. */
+bool gc_errands_lend(uintptr_t object);
+/* What was lent to the object's finalizer is given back. */
+void gc_ref_finalized(void *object);
+
 void gc_errands_fork_child(void);
 
 #endif

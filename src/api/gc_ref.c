@@ -7,7 +7,7 @@
 #include "config.h"
 
 #include "api/alloc.h"
-#include "gc/errand.h"
+#include "api/gc_errands.h"
 #include "gc/settle.h"
 #include "gc/watch.h"
 #include "gc_ext.h"
@@ -116,6 +116,12 @@ static void ref_finalized(void *p, const struct site_start *start) {
   if (last && !pinned) alloc_free(p, MISUSE_UNREF, start);
 }
 
+void gc_ref_finalized(void *object) {
+  struct site_start start;
+  SITE_CALLER(&start);
+  ref_finalized(object, &start);
+}
+
 static void ref_run(struct errand *errand, void *p, const struct site_start *start) {
   struct ref_runs before = ref_runs;
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -153,6 +159,11 @@ static void ref_last(void *p, const struct site_start *start) {
   if (atomic_load(count) & COUNT_DYING) {
     watch_unlock();
     misuse_object(MISUSE_UNREF, p, "its last reference was given back before", start);
+    return;
+  }
+  if (gc_errands_lend((uintptr_t)p)) {
+    atomic_fetch_or(count, COUNT_LENT);
+    watch_unlock();
     return;
   }
   struct errand *errand = settle_dying((uintptr_t)p);

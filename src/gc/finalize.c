@@ -152,8 +152,19 @@ static struct errand *finalize_queue(struct finalizer *f) {
   return &f->errand;
 }
 
+/* It waits in the queue, to the middle of which there is no way: there an empty one is left, and another has its place. */
+static struct finalizer *finalize_unqueue(uintptr_t object) {
+  struct finalizer *queued = finalize_find(object, WATCH_QUEUED), *f;
+  if (!queued || *finalize_flags(queued) & FINALIZE_SUPPRESSED || !(f = finalize_make(object))) return NULL;
+  struct finalize_call call = finalize_call_of(queued);
+  finalize_fill(f, &call);
+  finalize_drop(&queued->watch);
+  return f;
+}
+
 struct errand *finalize_take(uintptr_t object) {
   struct finalizer *f = finalize_find(object, WATCH_FINALIZER);
+  if (!f) f = finalize_unqueue(object);
   return f && !(*finalize_flags(f) & FINALIZE_SUPPRESSED) ? finalize_queue(f) : NULL;
 }
 

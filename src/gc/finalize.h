@@ -35,8 +35,8 @@ struct finalize_call {
  * nothing was changed. */
 bool finalize_set(uintptr_t object, const struct finalize_call *call, struct finalize_call *old);
 
-/* The object's finalizer as an errand, which the caller runs, with no lock held, or puts into a queue. Until it is run,
- * object and data are roots. NULL: it has none that is to be run. */
+/* The object's finalizer as an errand, which the caller runs, with no lock held, or puts into a queue; also one that waits in a queue. Until it
+ * is run, object and data are roots. NULL: it has none that is to be run. */
 struct errand *finalize_take(uintptr_t object);
 
 /* The finalizer is not run, until it is restored; also when it waits in the queue. False: there is none. */

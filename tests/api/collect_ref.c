@@ -277,6 +277,57 @@ static void test_left(void) {
   OK(finalized == chain, "and those of a long chain are all run then: %d of %d", finalized, chain);
 }
 
+/* --- and of counted garbage --- */
+
+enum { pairs = 500 };
+struct one_of_two {
+  struct one_of_two *other;
+  int number;
+};
+static int given_back[2 * pairs];
+static bool stayed = true;
+
+static void GC_CALLBACK give_back(void *object, void *data) {
+  struct one_of_two *one = object;
+  int number = one->number;
+  (void)data;
+  given_back[number]++;
+  GC_unref(one->other);
+  stayed = stayed && is_object(one) && one->number == number;
+}
+
+__attribute__((noinline)) static void make_pairs(uintptr_t *hidden) {
+  struct one_of_two *made[2 * pairs];
+  for (int i = 0; i < 2 * pairs; i++) {
+    made[i] = GC_malloc(sizeof *made[i]);
+    made[i]->number = i;
+    GC_register_finalizer_no_order(made[i], give_back, NULL, NULL, NULL);
+    hidden[i] = ~(uintptr_t)made[i];
+  }
+  for (int i = 0; i < 2 * pairs; i++) made[i]->other = GC_ref(made[i ^ 1]);
+  for (int i = 0; i < 2 * pairs; i++) GC_unref(made[i]);
+  memset(made, 0, sizeof made);
+}
+
+/* Finalizers of two that have a reference to each other: each gives back the other's last one, while that waits to be finalized, or is being. */
+static void test_pairs(void) {
+  static uintptr_t hidden[2 * pairs];
+  int all = 0, left = 0;
+  bool same = true;
+  make_pairs(hidden);
+  wipe();
+  GC_gcollect();
+  GC_wait_for_finalizers(0);
+  for (int i = 0; i < 2 * pairs; i++) {
+    all += given_back[i];
+    same = same && given_back[i] == given_back[i ^ 1] && given_back[i] < 2;
+    left += is_object((void *)~hidden[i]);
+  }
+  OK(all >= 2 * pairs * 9 / 10 && same, "finalizers of counted garbage may give back what it holds: %d of %d were run, each once", all, 2 * pairs);
+  OK(stayed, "whose last reference is given back while its finalizer runs, it stays until then");
+  OK(left == 2 * pairs - all, "and no longer: %d are left", left);
+}
+
 /* --- errors: reported, and nothing is changed --- */
 
 /* Runs it in a child with its stderr in a pipe. Whether it said what it should. */
@@ -363,6 +414,7 @@ int main(int argc, char **argv) {
   test_fork();
   test_replaced();
   test_left();
+  test_pairs();
   test_errors();
   return tap_end();
 }

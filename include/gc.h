@@ -66,9 +66,9 @@ char *GC_strndup(const char *text, size_t size) __attribute__((malloc, nonnull(1
 #define GC_FREE(object) GC_free(object)
 #define GC_STRDUP(text) GC_strdup(text)
 #define GC_STRNDUP(text, size) GC_strndup(text, size)
-#define GC_NEW(type) ((type *)GC_malloc(sizeof(type)))
-#define GC_NEW_ATOMIC(type) ((type *)GC_malloc_atomic(sizeof(type)))
-#define GC_NEW_UNCOLLECTABLE(type) ((type *)GC_malloc_uncollectable(sizeof(type)))
+#define GC_NEW(type) ((type *)GC_MALLOC(sizeof(type)))
+#define GC_NEW_ATOMIC(type) ((type *)GC_MALLOC_ATOMIC(sizeof(type)))
+#define GC_NEW_UNCOLLECTABLE(type) ((type *)GC_MALLOC_UNCOLLECTABLE(sizeof(type)))
 
 /* Called when memory is refused, or the largest heap is reached, and a last full collection has not helped: with the size
  * that was asked for, by the thread that asked, with no lock held. What it returns is returned by the allocation: NULL, or
@@ -242,15 +242,6 @@ void GC_register_finalizer_no_order(void *object, GC_finalization_proc function,
 void GC_register_finalizer_unreachable(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
                                        void **old_data);
 
-/* The same as those without debug: Gleaner's objects are always plain. */
-void GC_debug_register_finalizer(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function, void **old_data);
-void GC_debug_register_finalizer_ignore_self(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
-                                             void **old_data);
-void GC_debug_register_finalizer_no_order(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
-                                          void **old_data);
-void GC_debug_register_finalizer_unreachable(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
-                                             void **old_data);
-
 #define GC_REGISTER_FINALIZER(object, function, data, old_function, old_data) \
   GC_register_finalizer(object, function, data, old_function, old_data)
 #define GC_REGISTER_FINALIZER_IGNORE_SELF(object, function, data, old_function, old_data) \
@@ -403,6 +394,173 @@ void *GC_clear_stack(void *p);
 /* Some objects of size bytes as by GC_malloc, linked through their first words, the last of which is NULL; NULL when there is no memory. */
 void *GC_malloc_many(size_t size);
 #define GC_NEXT(object) (*(void **)(object))
+
+/* --- Debug objects: who allocated them, and does anybody write where he should not? ---
+ *
+ * With GC_DEBUG defined before this is included, the macros above make them. Each has a header before it, which GC_base tells (its size:
+ * GC_get_debug_header_size of gc_mark.h), with file and line of the call, and guards before and behind its bytes. These are looked at when the object is
+ * freed or resized, in each full collection, and when it is reclaimed; what was written is told on standard error, in one line with the object's
+ * address, file, line, size and kind, and the program goes on.
+ *
+ * GC_debug_free fills what may be collected with 0xdeadbeef and keeps it until nothing leads to it any more: so a second free is always seen, and
+ * a collection tells whether somebody has written there. Uncollectable ones are given back at once, and so are all in mode leaks. What waits for
+ * the end of an object is told in GC_debug_free.
+ *
+ * GC_free, GC_realloc and GC_size may be given such an object, and do what is done here. All else that wants the beginning of an object
+ * wants what GC_base tells. GC_debug_free and GC_debug_realloc of an object that is no debug object say so, and do what they are to. */
+
+#define GC_EXTRAS __FILE__, __LINE__
+#define GC_EXTRA_PARAMS const char *file, int line
+
+/* As those without debug; and a line tells where memory was refused. file may be NULL, and must stay where it is as long as the object. */
+void *GC_debug_malloc(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_malloc_atomic(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_malloc_uncollectable(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_malloc_atomic_uncollectable(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_malloc_ignore_off_page(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_malloc_atomic_ignore_off_page(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_malloc_stubborn(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+char *GC_debug_strdup(const char *text, GC_EXTRA_PARAMS) __attribute__((malloc));
+char *GC_debug_strndup(const char *text, size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, nonnull(1)));
+wchar_t *GC_debug_wcsdup(const wchar_t *text, GC_EXTRA_PARAMS) __attribute__((malloc, nonnull(1)));
+/* The object always moves, and the old one is freed; it stays of its kind. */
+void *GC_debug_realloc(void *old, size_t size, GC_EXTRA_PARAMS) __attribute__((alloc_size(2)));
+void GC_debug_free(void *object);
+
+/* In the place of malloc and realloc: file and line are not known. */
+void *GC_debug_malloc_replacement(size_t size) __attribute__((malloc, alloc_size(1)));
+void *GC_debug_realloc_replacement(void *old, size_t size) __attribute__((alloc_size(2)));
+
+/* As those without debug; the function is given the pointer that the program has. An object that is no debug object is registered likewise. */
+void GC_debug_register_finalizer(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function, void **old_data);
+void GC_debug_register_finalizer_ignore_self(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                             void **old_data);
+void GC_debug_register_finalizer_no_order(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                          void **old_data);
+void GC_debug_register_finalizer_unreachable(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
+                                             void **old_data);
+
+/* Do nothing: all interior pointers count, and who writes where is found by itself. */
+void GC_debug_register_displacement(size_t offset);
+void GC_debug_change_stubborn(const void *object);
+void GC_debug_end_stubborn_change(const void *object);
+/* *(void **)p = q, after both were checked as below. */
+void GC_debug_ptr_store_and_dirty(void *p, const void *q);
+
+#ifdef GC_DEBUG
+#undef GC_MALLOC
+#undef GC_REALLOC
+#undef GC_MALLOC_ATOMIC
+#undef GC_MALLOC_UNCOLLECTABLE
+#undef GC_MALLOC_ATOMIC_UNCOLLECTABLE
+#undef GC_MALLOC_IGNORE_OFF_PAGE
+#undef GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE
+#undef GC_STRDUP
+#undef GC_STRNDUP
+#undef GC_WCSDUP
+#undef GC_FREE
+#undef GC_REGISTER_FINALIZER
+#undef GC_REGISTER_FINALIZER_IGNORE_SELF
+#undef GC_REGISTER_FINALIZER_NO_ORDER
+#undef GC_REGISTER_FINALIZER_UNREACHABLE
+#undef GC_GENERAL_REGISTER_DISAPPEARING_LINK
+#undef GC_REGISTER_LONG_LINK
+#undef GC_REGISTER_DISPLACEMENT
+#undef GC_CHANGE_STUBBORN
+#undef GC_END_STUBBORN_CHANGE
+#undef GC_PTR_STORE_AND_DIRTY
+#define GC_MALLOC(size) GC_debug_malloc(size, GC_EXTRAS)
+#define GC_REALLOC(old, size) GC_debug_realloc(old, size, GC_EXTRAS)
+#define GC_MALLOC_ATOMIC(size) GC_debug_malloc_atomic(size, GC_EXTRAS)
+#define GC_MALLOC_UNCOLLECTABLE(size) GC_debug_malloc_uncollectable(size, GC_EXTRAS)
+#define GC_MALLOC_ATOMIC_UNCOLLECTABLE(size) GC_debug_malloc_atomic_uncollectable(size, GC_EXTRAS)
+#define GC_MALLOC_IGNORE_OFF_PAGE(size) GC_debug_malloc_ignore_off_page(size, GC_EXTRAS)
+#define GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE(size) GC_debug_malloc_atomic_ignore_off_page(size, GC_EXTRAS)
+#define GC_STRDUP(text) GC_debug_strdup(text, GC_EXTRAS)
+#define GC_STRNDUP(text, size) GC_debug_strndup(text, size, GC_EXTRAS)
+#define GC_WCSDUP(text) GC_debug_wcsdup(text, GC_EXTRAS)
+#define GC_FREE(object) GC_debug_free(object)
+#define GC_REGISTER_FINALIZER(object, function, data, old_function, old_data) \
+  GC_debug_register_finalizer(object, function, data, old_function, old_data)
+#define GC_REGISTER_FINALIZER_IGNORE_SELF(object, function, data, old_function, old_data) \
+  GC_debug_register_finalizer_ignore_self(object, function, data, old_function, old_data)
+#define GC_REGISTER_FINALIZER_NO_ORDER(object, function, data, old_function, old_data) \
+  GC_debug_register_finalizer_no_order(object, function, data, old_function, old_data)
+#define GC_REGISTER_FINALIZER_UNREACHABLE(object, function, data, old_function, old_data) \
+  GC_debug_register_finalizer_unreachable(object, function, data, old_function, old_data)
+#define GC_GENERAL_REGISTER_DISAPPEARING_LINK(link, object) GC_general_register_disappearing_link(link, GC_base((void *)(object)))
+#define GC_REGISTER_LONG_LINK(link, object) GC_register_long_link(link, GC_base((void *)(object)))
+#define GC_REGISTER_DISPLACEMENT(offset) GC_debug_register_displacement(offset)
+#define GC_CHANGE_STUBBORN(object) GC_debug_change_stubborn(object)
+#define GC_END_STUBBORN_CHANGE(object) GC_debug_end_stubborn_change(object)
+#define GC_PTR_STORE_AND_DIRTY(p, q) GC_debug_ptr_store_and_dirty(p, q)
+#endif
+
+#ifdef GC_DEBUG_REPLACEMENT
+#undef GC_MALLOC
+#undef GC_REALLOC
+#define GC_MALLOC(size) GC_debug_malloc_replacement(size)
+#define GC_REALLOC(old, size) GC_debug_realloc_replacement(old, size)
+#endif
+
+/* --- Checked pointers: for compilers and macros that put these around what a program computes ---
+ *
+ * Each returns its first argument, or what is said. Where a check fails, one of the variables is called, which tells and aborts, unless the
+ * program sets another, which may return. */
+
+/* p and q are in the same object, or one past its end; of a debug object the program's bytes count. Where neither is in an object of the heap
+ * all is well. */
+void *GC_same_obj(void *p, void *q);
+
+/* *p += bytes, which is to stay in the object. The new value; the old one. */
+void *GC_pre_incr(void **p, ptrdiff_t bytes) __attribute__((nonnull(1)));
+void *GC_post_incr(void **p, ptrdiff_t bytes) __attribute__((nonnull(1)));
+
+/* A pointer that is stored at p would be found, and keep its object: p is aligned, and not in an object without pointers, nor in a part of the
+ * heap that is no object. Outside of the heap it is enough that there is memory. */
+void *GC_is_visible(void *p);
+
+/* p, if it is in the heap at all, is in an object that is allocated. Wherever in it: all interior pointers count. */
+void *GC_is_valid_displacement(void *p);
+
+typedef void(GC_CALLBACK *GC_pointer_print_proc)(void *p);
+typedef void(GC_CALLBACK *GC_pointers_print_proc)(void *p, void *q);
+extern GC_pointers_print_proc GC_same_obj_print_proc;
+extern GC_pointer_print_proc GC_is_visible_print_proc;
+extern GC_pointer_print_proc GC_is_valid_displacement_print_proc;
+
+/* Pointer arithmetic and stores, checked with GC_DEBUG alone. x may be looked at more than once. */
+#if defined(GC_DEBUG) && defined(__GNUC__)
+#define GC_PTR_ADD3(x, n, type) ((type)GC_same_obj((void *)((x) + (n)), (void *)(x)))
+#define GC_PRE_INCR3(x, n, type) ((type)GC_pre_incr((void **)&(x), (ptrdiff_t)((n) * (ptrdiff_t)sizeof *(x))))
+#define GC_POST_INCR3(x, n, type) ((type)GC_post_incr((void **)&(x), (ptrdiff_t)((n) * (ptrdiff_t)sizeof *(x))))
+#define GC_PTR_ADD(x, n) GC_PTR_ADD3(x, n, __typeof__(x))
+#define GC_PRE_INCR(x, n) GC_PRE_INCR3(x, n, __typeof__(x))
+#define GC_POST_INCR(x) GC_POST_INCR3(x, 1, __typeof__(x))
+#define GC_POST_DECR(x) GC_POST_INCR3(x, -1, __typeof__(x))
+#else
+#define GC_PTR_ADD(x, n) ((x) + (n))
+#define GC_PRE_INCR(x, n) ((x) += (n))
+#define GC_POST_INCR(x) ((x)++)
+#define GC_POST_DECR(x) ((x)--)
+#endif
+#ifdef GC_DEBUG
+#define GC_PTR_STORE(p, q) (*(void **)GC_is_visible((void *)(p)) = GC_is_valid_displacement((void *)(q)))
+#else
+#define GC_PTR_STORE(p, q) (*(void **)(p) = (void *)(q))
+#endif
+
+/* --- Finding leaks ---
+ *
+ * For programs that free what they allocate: with this on, what a collection finds unreachable was forgotten, and is told, in one line each, on
+ * standard error: debug objects with file and line. Then it is given up. There are no finalizers, and no links (GC_UNIMPLEMENTED). At exit there
+ * is one more collection. In mode leaks GC_gcollect reports what is lost so far instead, as GC_leak_check of gc_ext.h does.
+ *
+ * The variable is to be set before the first use of anything here; the environment variable GC_FIND_LEAK sets it. leak_detector.h makes a program's
+ * malloc such an allocation. */
+extern int GC_find_leak;
+void GC_set_find_leak(int on);
+int GC_get_find_leak(void);
 
 #ifdef __cplusplus
 }

@@ -118,7 +118,7 @@ const char *GC_get_write_tracking(const char **why);
  * a reference given back too often, is reported as a wrong free is (the option misuse), and changes nothing. Any number of threads may call
  * at once; whoever counts up must have a reference, or know of one that stays meanwhile. Not for signal handlers. */
 
-/* One more reference. Returns p, or NULL with errno: EINVAL, there is no such object, or it is at its end; EOVERFLOW, it has 67,108,864
+/* One more reference. Returns p, or NULL with errno: EINVAL, there is no such object, or it is at its end; EOVERFLOW, it has 33,554,432
  * references; ENOMEM, there is no memory to count in. A few nanoseconds, and four bytes for each object of the 64 KiB around. */
 void *GC_ref(void *p);
 

@@ -94,6 +94,28 @@ void GC_push_all_eager(void *lo, void *hi);
 void GC_push_conditional(void *lo, void *hi, int all);
 void GC_push_finalizer_structures(void); /* they always are */
 
+/* --- Debug objects (gc.h) --- */
+
+/* Mark procedures, and whoever else knows of whole objects alone, find the program's pointer so. */
+size_t GC_get_debug_header_size(void) __attribute__((const));
+/* The same. */
+extern size_t GC_debug_header_size;
+#define GC_USR_PTR_FROM_BASE(p) ((void *)((char *)(p) + GC_get_debug_header_size()))
+
+/* Of a kind, as GC_generic_or_special_malloc. Descriptors and mark procedures see the whole object: the header is first. */
+void *GC_debug_generic_or_special_malloc(size_t size, int kind, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
+#ifdef GC_DEBUG
+#define GC_GENERIC_OR_SPECIAL_MALLOC(size, kind) GC_debug_generic_or_special_malloc(size, kind, GC_EXTRAS)
+#else
+#define GC_GENERIC_OR_SPECIAL_MALLOC(size, kind) GC_generic_or_special_malloc(size, kind)
+#endif
+
+/* Describes the object at p, a debug object of this kind which is alive, in at most GC_TYPE_DESCR_LEN characters: for the lines that tell of it, in
+ * the place of the kind's name. Called with the program running, after a collection, or when the object is freed. NULL: nobody. */
+typedef void(GC_CALLBACK *GC_describe_type_fn)(void *p, char *text);
+#define GC_TYPE_DESCR_LEN 40
+void GC_register_describe_type_fn(int kind, GC_describe_type_fn function);
+
 #ifdef __cplusplus
 }
 #endif

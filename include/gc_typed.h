@@ -34,9 +34,15 @@ void *GC_malloc_explicitly_typed_ignore_off_page(size_t size, GC_descr descripto
 /* An array of count elements of size bytes, each so described. */
 void *GC_calloc_explicitly_typed(size_t count, size_t size, GC_descr descriptor) __attribute__((malloc, alloc_size(1, 2)));
 
+#ifdef GC_DEBUG /* debug objects, which are searched as a whole */
+#define GC_MALLOC_EXPLICITLY_TYPED(size, descriptor) ((void)(descriptor), GC_MALLOC(size))
+#define GC_MALLOC_EXPLICITLY_TYPED_IGNORE_OFF_PAGE(size, descriptor) ((void)(descriptor), GC_MALLOC_IGNORE_OFF_PAGE(size))
+#define GC_CALLOC_EXPLICITLY_TYPED(count, size, descriptor) ((void)(descriptor), GC_MALLOC((count) * (size)))
+#else
 #define GC_MALLOC_EXPLICITLY_TYPED(size, descriptor) GC_malloc_explicitly_typed(size, descriptor)
 #define GC_MALLOC_EXPLICITLY_TYPED_IGNORE_OFF_PAGE(size, descriptor) GC_malloc_explicitly_typed_ignore_off_page(size, descriptor)
 #define GC_CALLOC_EXPLICITLY_TYPED(count, size, descriptor) GC_calloc_explicitly_typed(count, size, descriptor)
+#endif
 
 #ifdef __cplusplus
 }

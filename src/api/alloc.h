@@ -18,6 +18,18 @@ void *alloc(const struct alloc_request *request, const struct site_start *start)
 void *alloc_refilled(size_t size, enum kind kind);
 /* As GC_malloc: collected, zeroed, and the out-of-memory handler is asked. The type is told beside it (gc/typed.h); full: a length of all its bytes. */
 void *gc_alloc_typed(size_t size, uintptr_t type, bool full, const struct site_start *start);
+/* As GC_malloc, of any kind. */
+void *gc_alloc_kind(size_t size, enum kind kind, const struct site_start *start);
+
+/* Objects whose pointers lie behind their beginnings: libgc's debug objects. Each does what GC_free, GC_realloc and GC_size do where the pointer is
+ * such a one, and says so; size tells 0 where it is not. NULL: there are none. Asked for what begins no object alone. */
+struct alloc_displaced {
+  bool (*free)(void *p, const struct site_start *start);
+  bool (*resize)(void *old, size_t size, void **p, const struct site_start *start);
+  size_t (*size)(const void *p);
+};
+extern const struct alloc_displaced *alloc_displaced;
+
 void *alloc_resize(void *old, size_t size, const struct site_start *start);
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start);
 

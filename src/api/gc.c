@@ -9,6 +9,7 @@
 #include "api/hooks.h"
 #include "gc.h"
 #include "gc_ext.h"
+#include "heap/counts.h"
 
 #include <emmintrin.h>
 #include <errno.h>
@@ -72,6 +73,8 @@ static void *gc_alloc(size_t size, enum kind kind, const struct site_start *star
   keep_alive(p);
   return p;
 }
+
+void *gc_alloc_kind(size_t size, enum kind kind, const struct site_start *start) { return gc_alloc(size, kind, start); }
 
 void *gc_alloc_typed(size_t size, uintptr_t type, bool full, const struct site_start *start) {
   void *p = gc_alloc(size, birth_options.mode == MODE_LEAKS ? KIND_COLLECTED : KIND_TYPED, start);
@@ -181,10 +184,25 @@ static void *gc_resize_refused(void *old, size_t contents, size_t size, const st
   return p;
 }
 
+const struct alloc_displaced *alloc_displaced;
+
+/* Else a misuse, which is reported. */
+static void *gc_resize_displaced(void *old, size_t size, const struct site_start *start) {
+  void *p;
+  return alloc_displaced && alloc_displaced->resize(old, size, &p, start) ? p : alloc_resize(old, size, start);
+}
+
+/* Resized as a whole, header and all, it is a debug object no longer. */
+static void gc_forget_debug(const struct block *block, uint32_t slot) {
+  _Atomic uint32_t *count = counts_find(block, slot);
+  if (unlikely(count != NULL)) atomic_fetch_and(count, ~(uint32_t)COUNT_DEBUG);
+}
+
 static void *gc_resize(void *old, size_t size, const struct site_start *start) {
   struct block *block;
   uint32_t slot;
-  if (!alloc_find(old, &block, &slot)) return alloc_resize(old, size, start); /* a misuse, which it reports */
+  if (!alloc_find(old, &block, &slot)) return gc_resize_displaced(old, size, start);
+  gc_forget_debug(block, slot);
   size_t contents = gc_contents(block);
   void *p = alloc_resize(old, size, start);
   if (unlikely(!p) && errno == EBUSY) return NULL; /* it is pinned */
@@ -200,14 +218,15 @@ PUBLIC void *GC_realloc(void *old, size_t size) {
   SITE_CALLER(&start);
   if (!old) return gc_alloc(size, KIND_COLLECTED, &start);
   if (size > 0) return gc_resize(old, size, &start);
-  alloc_free(old, MISUSE_REALLOC, &start);
+  if (!alloc_displaced || !alloc_displaced->free(old, &start)) alloc_free(old, MISUSE_REALLOC, &start);
   return NULL;
 }
 
 static SLOW void gc_free_slow(void *p) {
   struct site_start start;
   SITE_CALLER(&start);
-  if (p) alloc_free(p, MISUSE_FREE, &start);
+  if (!p || (unlikely(alloc_displaced != NULL) && alloc_displaced->free(p, &start))) return;
+  alloc_free(p, MISUSE_FREE, &start);
 }
 
 PUBLIC void GC_free(void *p) {
@@ -227,7 +246,8 @@ PUBLIC void *GC_base(void *p) {
 PUBLIC size_t GC_size(const void *p) {
   struct block *block;
   uint32_t slot;
-  return alloc_find(p, &block, &slot) ? block_slot_bytes(block) : 0;
+  if (likely(alloc_find(p, &block, &slot))) return block_slot_bytes(block);
+  return alloc_displaced ? alloc_displaced->size(p) : 0;
 }
 
 PUBLIC int GC_is_heap_ptr(const void *p) { return region_find((uintptr_t)p) != NULL; }

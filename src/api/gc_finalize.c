@@ -16,13 +16,16 @@
 /* libgc's variable, which old programs set. */
 __attribute__((visibility("default"))) int GC_java_finalization = 1;
 
+/* Likewise: then what is unreachable is told, and has no finalizers. */
+__attribute__((visibility("default"))) int GC_find_leak;
+
 /* --- registering --- */
 
-/* False, and nothing is done: no live object begins there, or this mode collects nothing. */
+/* False, and nothing is done: no live object begins there, this mode collects nothing, or what is found unreachable is a leak to be told. */
 static bool finalize_may(void *object) {
   struct block *block;
   uint32_t slot;
-  return object && collector_arm() == 0 && alloc_find(object, &block, &slot);
+  return object && !GC_find_leak && collector_arm() == 0 && alloc_find(object, &block, &slot);
 }
 
 static void finalize_register(void *object, GC_finalization_proc function, void *data, enum finalize_order order,
@@ -53,10 +56,6 @@ FINALIZE_REGISTER(register_finalizer, FINALIZE_ORDERED)
 FINALIZE_REGISTER(register_finalizer_ignore_self, FINALIZE_IGNORE_SELF)
 FINALIZE_REGISTER(register_finalizer_no_order, FINALIZE_NO_ORDER)
 FINALIZE_REGISTER(register_finalizer_unreachable, FINALIZE_UNREACHABLE)
-FINALIZE_REGISTER(debug_register_finalizer, FINALIZE_ORDERED)
-FINALIZE_REGISTER(debug_register_finalizer_ignore_self, FINALIZE_IGNORE_SELF)
-FINALIZE_REGISTER(debug_register_finalizer_no_order, FINALIZE_NO_ORDER)
-FINALIZE_REGISTER(debug_register_finalizer_unreachable, FINALIZE_UNREACHABLE)
 
 static int finalize_change(void *object, bool (*change)(uintptr_t object)) {
   bool changed = false;

@@ -146,7 +146,7 @@ static int link_result(enum links_result result) {
 }
 
 static int link_register(void **link, enum watch_kind kind, const void *object) {
-  if (collector_arm() == ENOTSUP) return GC_UNIMPLEMENTED;
+  if (collector_arm() == ENOTSUP || GC_find_leak) return GC_UNIMPLEMENTED;
   watch_lock();
   enum links_result result = links_add((uintptr_t)link, kind, (uintptr_t)object);
   watch_unlock();

@@ -2,7 +2,7 @@
  * One word beside each slot of a block in which a program counts references, or waits for the end of an object. Made for a block at the first use;
  * where there is none, nothing costs anything but that one pointer is read at the end of a slot.
  *
- *   | pinned | listed | finalized | dying | lent | 27 bits: references beyond the first |
+ *   | pinned | listed | finalized | dying | lent | debug | 26 bits: references beyond the first |
  *
  * A word is 0 when its slot is handed out: whoever ends an object clears it before (block_forget_slot). So the frees of such a block take the slow
  * path (block.quick is NULL there), and sweeps look at it. */
@@ -16,7 +16,8 @@ enum {
   COUNT_FINALIZED = 1 << 29, /* its finalizer has been run, or is about to be */
   COUNT_DYING = 1 << 28,     /* its last reference was given back, or it was freed while pinned */
   COUNT_LENT = 1 << 27,      /* its last reference is its finalizer's, which runs */
-  COUNT_MOST = (1 << 27) - 1,
+  COUNT_DEBUG = 1 << 26,     /* it is one of libgc's debug objects */
+  COUNT_MOST = (1 << 26) - 1,
   COUNT_BOUND = COUNT_MOST / 2, /* references that may be counted; the other half is room for threads that count up at once */
 };
 #define COUNT_PINNED ((uint32_t)1 << 31) /* it lives, and stays where it is, though it is freed */

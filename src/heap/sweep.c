@@ -156,8 +156,8 @@ bool sweep_is_reached(uint8_t state, unsigned generation) {
 static uint8_t sweep_dead_state(void) { return sweep_poison ? STATE_HELD | STATE_AGE_2 : STATE_FREE; }
 
 static void sweep_give_up(struct block *block, uint32_t slot) {
-  block_forget_slot(block, slot);
   if (sweep_tell) sweep_tell(block, slot);
+  block_forget_slot(block, slot);
   if (sweep_poison && block->slot_size && !atomic_load(&block->reprotected))
     memset((void *)block_slot_address(block, slot), sweep_pattern, block->slot_size);
 }

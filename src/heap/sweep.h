@@ -76,7 +76,7 @@ struct cache;
 void sweep_fork_child(struct cache *mine);
 
 /* An object is about to be given up: its block and slot. Called with any number of threads running, or the world stopped; must
- * not allocate. NULL: nobody wants to know. */
+ * not allocate. What is known beside the slot is known still. NULL: nobody wants to know. */
 extern void (*sweep_tell)(struct block *block, uint32_t slot);
 
 /* Reclaimed slots are filled with a pattern and held back for some collections. */

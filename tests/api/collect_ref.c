@@ -368,7 +368,7 @@ static void wrong_freed(void) {
 }
 static void wrong_most(void) {
   void *p = GC_malloc(64);
-  for (uint32_t i = 0; i <= 67108864; i++) GC_ref(p);
+  for (uint32_t i = 0; i <= 33554432; i++) GC_ref(p);
 }
 static void wrong_unpin(void) {
   void *p = GC_malloc(64);

@@ -459,7 +459,7 @@ enum GC_root {
   GC_ROOT_GLOBAL,     /* a variable of the program or of a library; dladdr(3) may know its name */
   GC_ROOT_MAPPING,    /* memory from mmap and its like */
   GC_ROOT_DECLARED,   /* given to GC_add_roots */
-  GC_ROOT_KEPT,       /* what was handed to this library: the argument of a callback, say */
+  GC_ROOT_KEPT,       /* what was handed to this library: a pinned object, a value of a weak map, the argument of a callback */
   GC_ROOT_KERNEL,     /* what the kernel will give back: epoll, timers, signals */
   GC_ROOT_DEAD_STACK, /* below a thread's stack pointer: left there by calls that have returned */
   GC_ROOT_OWNED       /* no memory: the first object may not be reclaimed: uncollectable, frozen, or malloc'ed where that is not collected */

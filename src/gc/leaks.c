@@ -20,6 +20,8 @@
 #include "base/bits.h"
 #include "gc/mark.h"
 #include "gc/roots.h"
+#include "gc/settle.h"
+#include "gc/watch.h"
 #include "heap/block.h"
 #include "heap/heap.h"
 #include "os/threads.h"
@@ -35,6 +37,7 @@ struct leaks {
   void (*tell)(const struct leak *leak, void *arg);
   void *arg;
   struct leaks_summary *summary;
+  bool watch; /* the watch lock is ours: if it is not, what pins and weak maps hold is not known */
 };
 
 /* --- visiting slots by their state --- */
@@ -210,6 +213,7 @@ static int leaks_search_stopped(struct leaks *leaks, const struct world_thread *
     mark_use((struct mark_colour){STATE_LIVE | STATE_MARK, STATE_LIVE, STATE_MARK});
     leaks_take_own_stack(threads[0].sp);
     error = roots_each(&roots, leaks_root, leaks);
+    if (leaks->watch) settle_kept(leaks_root, leaks);
   }
   uint64_t rooted = os_clock();
   summary->roots_ns = rooted - begin;
@@ -232,7 +236,7 @@ static unsigned leaks_count_running(const struct world_thread *threads, unsigned
 
 int leaks_search(const struct leaks_request *request, void (*tell)(const struct leak *leak, void *arg),
                  void *arg, struct leaks_summary *summary) {
-  struct leaks leaks = {request, tell, arg, summary};
+  struct leaks leaks = {request, tell, arg, summary, false};
   struct world_thread *threads;
   memset(summary, 0, sizeof *summary);
   uint64_t mask = world_acquire();
@@ -240,8 +244,10 @@ int leaks_search(const struct leaks_request *request, void (*tell)(const struct 
     world_release(mask);
     return ECANCELED;
   }
+  leaks.watch = watch_try_lock();
   /* The last search may begin in a signal handler that interrupted malloc: better no report than no end. */
   if (!heap_lock_within(request->last ? leaks_patience_ms : UINT_MAX)) {
+    if (leaks.watch) watch_unlock();
     world_release(mask);
     return EDEADLK;
   }
@@ -257,6 +263,7 @@ int leaks_search(const struct leaks_request *request, void (*tell)(const struct 
   }
   world_resume();
   heap_unlock();
+  if (leaks.watch) watch_unlock();
   world_release(mask);
   return error;
 }

@@ -11,11 +11,8 @@
 #include "gc/rooted.h"
 
 #include "base/bits.h"
-#include "gc/ephemeron.h"
-#include "gc/errand.h"
-#include "gc/finalize.h"
-#include "gc/garbage.h"
 #include "gc/rooting.h"
+#include "gc/settle.h"
 #include "heap/block.h"
 #include "os/memory.h"
 #include "os/modules.h"
@@ -206,29 +203,10 @@ static void rooted_pins(struct rooted *rooted) {
   rooted->each(&range, rooted->arg);
 }
 
-/* What is not in memory that is looked into, as settle_roots tells it to a collection; and the values of ephemerons, keys or not. */
 static void rooted_kept(uintptr_t lo, uintptr_t hi, void *arg) {
   struct rooted *rooted = arg;
   struct rooted_range range = {.kind = ROOTED_KEPT, .mapping = "", .lo = lo, .hi = hi};
   rooted->each(&range, rooted->arg);
-}
-
-static void rooted_pinned(struct watch *watch, void *arg) {
-  rooted_kept((uintptr_t)&watch->object, (uintptr_t)(&watch->object + 1), arg);
-}
-
-static void rooted_value(struct watch *watch, void *arg) {
-  uintptr_t value = ephemeron_value((struct ephemeron *)watch);
-  rooted_kept((uintptr_t)&value, (uintptr_t)(&value + 1), arg);
-}
-
-static void rooted_watched(struct rooted *rooted) {
-  enum { all = 2 };
-  watch_each(WATCH_PIN, all, rooted_pinned, rooted);
-  watch_each(WATCH_KEY, all, rooted_value, rooted);
-  errand_each(rooted_kept, rooted);
-  finalize_roots(all, rooted_kept, rooted);
-  garbage_roots(rooted_kept, rooted);
 }
 
 int rooted_each(const struct snapshot *snapshot, enum roots_purpose purpose,
@@ -238,7 +216,7 @@ int rooted_each(const struct snapshot *snapshot, enum roots_purpose purpose,
   int error = rooted_begin(&rooted);
   if (error) return error;
   rooted_pins(&rooted);
-  rooted_watched(&rooted);
+  settle_kept(rooted_kept, &rooted);
   return roots_each(&request, rooted_range, &rooted);
 }
 

@@ -27,6 +27,32 @@ void settle_roots(unsigned generation, settle_root *root, void *arg) {
   toggle_roots(generation);
 }
 
+struct settle_telling {
+  settle_root *root;
+  void *arg;
+};
+
+static void settle_tell_word(uintptr_t word, const struct settle_telling *telling) {
+  telling->root((uintptr_t)&word, (uintptr_t)(&word + 1), telling->arg);
+}
+
+static void settle_tell_object(struct watch *watch, void *arg) { settle_tell_word(watch->object, arg); }
+static void settle_tell_value(struct watch *watch, void *arg) { settle_tell_word(ephemeron_value((struct ephemeron *)watch), arg); }
+static void settle_tell_toggle(struct watch *watch, void *arg) {
+  if (toggle_is_strong(watch)) settle_tell_word(watch->object, arg);
+}
+
+void settle_kept(settle_root *root, void *arg) {
+  enum { all = 2 };
+  struct settle_telling telling = {root, arg};
+  watch_each(WATCH_PIN, all, settle_tell_object, &telling);
+  watch_each(WATCH_TOGGLE, all, settle_tell_toggle, &telling);
+  watch_each(WATCH_KEY, all, settle_tell_value, &telling);
+  errand_each(root, arg);
+  finalize_roots(all, root, arg);
+  garbage_roots(root, arg);
+}
+
 void settle_mark(unsigned generation) {
   garbage_begin();
   mark_all();

@@ -25,6 +25,10 @@ void settle_commit(unsigned generation);
 void settle_forget(unsigned generation);
 void settle_ages(unsigned generation);
 
+/* For who looks from outside, and collects nothing: all that is held for the program in memory that is not looked into, the values of ephemerons
+ * whether their keys live or not. Under the watch lock. */
+void settle_kept(settle_root *root, void *arg);
+
 /* The last reference to the object was given back: short weak references end, and its finalizer, if there is one, is taken away and
  * returned, for the caller to run without a lock (word[0] is the object). Long weak references stay. Under the watch lock, the program running. */
 struct errand *settle_dying(uintptr_t object);

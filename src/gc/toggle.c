@@ -48,9 +48,11 @@ void toggle_tidy(void) {
   }
 }
 
+bool toggle_is_strong(const struct watch *watch) { return ((const struct toggle *)watch)->state == TOGGLE_STRONG; }
+
 static void toggle_mark(struct watch *watch, void *arg) {
   (void)arg;
-  if (((struct toggle *)watch)->state == TOGGLE_STRONG) watch_mark(watch->object);
+  if (toggle_is_strong(watch)) watch_mark(watch->object);
 }
 
 void toggle_roots(unsigned generation) { watch_each(WATCH_TOGGLE, generation, toggle_mark, NULL); }

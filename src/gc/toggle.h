@@ -23,6 +23,7 @@ void toggle_tidy(void);
 /* --- for settle.c --- */
 
 void toggle_roots(unsigned generation);
+bool toggle_is_strong(const struct watch *watch); /* of an entry of that kind */
 void toggle_commit(unsigned generation);
 void toggle_drop(struct watch *watch);
 

@@ -259,6 +259,7 @@ static bool dumped_block_head(struct dumped *d, struct dumped_block *block, uint
   block->notes = dumped_number_to(d, 1, "no such notes");
   *count = dumped_number(d);
   block->start = *unit * dump_unit;
+  if (*count == 0) dumped_fail(d, "a block holds no object");
   if (*count > (d->length - d->at) / 2) dumped_truncated(d);
   if (block->start > DUMPED_ADDRESS_MOST || block->size > DUMPED_ADDRESS_MOST || block->size % dump_step) dumped_fail(d, "no such block");
   return !d->error;

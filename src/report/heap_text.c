@@ -127,7 +127,7 @@ static void heap_put_root(FILE *out, struct dumped *d, const struct dumped_root 
   case DUMP_TLS: heap_put_tls(out, d, root, at); break;
   case DUMP_GLOBAL: heap_put_global(out, d, at); break;
   case DUMP_DECLARED: fputs("memory that was declared a root", out); break;
-  case DUMP_KEPT: fputs("what was handed to the collector (the argument of a callback, say)", out); return;
+  case DUMP_KEPT: fputs("what was handed to the collector (a pinned object, a value of a weak map, the argument of a callback)", out); return;
   case DUMP_KERNEL: fputs("what the kernel will give back (epoll, a timer, a signal)", out); return;
   case DUMP_DEAD_STACK:
     fputs("what calls that have returned left below the stack pointer", out);

@@ -311,6 +311,26 @@ static void test_threads(void) {
 
 /* --- a mode that collects nothing --- */
 
+static struct GC_weak_map *map;
+static void *keys[20];
+
+__attribute__((noinline)) static void hand_over(void) {
+  map = GC_weak_map_new();
+  for (int i = 0; i < 20; i++) {
+    void *pinned = GC_malloc(64);
+    keys[i] = GC_malloc(16);
+    if (GC_weak_map_set(map, keys[i], GC_malloc(64)) != 0 || GC_pin(pinned) != 0) abort();
+  }
+}
+
+static void test_leaks_held(void) {
+  long before = GC_leak_check();
+  hand_over();
+  wipe();
+  long after = GC_leak_check();
+  OK(after <= before + 5, "but not what is pinned, nor values of weak maps: %ld, and %ld before", after, before);
+}
+
 static void test_leaks(void) {
   crowd_make(&crowd, GC_malloc, 48, NULL);
   wipe();
@@ -326,6 +346,7 @@ static void test_leaks(void) {
   const char *why;
   OK(strcmp(GC_get_write_tracking(&why), "none") == 0 && why, "and nothing to track");
   OK(GC_leak_check() > 0, "what is lost is reported");
+  test_leaks_held();
 }
 
 int main(int argc, char **argv) {

@@ -142,6 +142,41 @@ static void kept(void) {
   }
 }
 
+/* --- what nothing leads to but this library --- */
+
+static GC_ToggleRefStatus GC_CALLBACK stay_strong(void *object) {
+  (void)object;
+  return GC_TOGGLE_REF_STRONG;
+}
+
+static uintptr_t hidden_pinned, hidden_toggled, hidden_value;
+static struct GC_weak_map *map;
+
+__attribute__((noinline)) static void hand_over(void) {
+  struct node *pinned = node_make(NULL), *toggled = node_make(NULL), *value = node_make(NULL);
+  GC_pin(pinned);
+  GC_set_toggleref_func(stay_strong);
+  GC_toggleref_add(toggled, 1);
+  map = GC_weak_map_new();
+  GC_weak_map_set(map, chain, value);
+  hidden_pinned = ~(uintptr_t)pinned, hidden_toggled = ~(uintptr_t)toggled, hidden_value = ~(uintptr_t)value;
+}
+
+static bool is_kept(uintptr_t hidden) {
+  struct path path;
+  return path_find((void *)~hidden, &path) == 1 && path.step[0].root == GC_ROOT_KEPT;
+}
+
+static void handed_over(void) {
+  hand_over();
+  wipe();
+  OK(is_kept(hidden_pinned), "what is pinned is told so");
+  OK(is_kept(hidden_value), "so is a value of a weak map");
+  OK((GC_collect(0, NULL) == -1 && errno == ENOTSUP) || is_kept(hidden_toggled), "and what a strong toggle reference holds");
+  GC_unpin((void *)~hidden_pinned);
+  map = NULL;
+}
+
 static void errors(void) {
   struct path path;
   int local = 0;
@@ -192,6 +227,7 @@ int main(void) {
   stacks();
   other_threads();
   kept();
+  handed_over();
   errors();
   dumps();
   chain = NULL;

@@ -89,6 +89,17 @@ static void whole(void) {
   OK(retained.bytes[0] == 50 + 51 + (1 << 20) && retained.bytes[1] == 51 && retained.unreached == 1, "retained sizes");
 }
 
+/* A large object that is none, to which another leads. */
+static void write_hollow(void) {
+  write_dump();
+  length = sizeof DUMP_MAGIC - 1;
+  put_info("region", "7e0000000000");
+  put(DUMP_BLOCK), put(REGION / dump_unit), put(64), put(DUMP_GC), put(0), put(1);
+  put(0), put(0), put(1), put_signed(dump_unit / 16), put(0);
+  put(DUMP_BLOCK), put(0), put(0), put(1 << 20), put(DUMP_MALLOC), put(0), put(0);
+  put(DUMP_END), put(1), put(1), put(0), put(0);
+}
+
 static void refused(void) {
   struct dumped d;
   OK(!dumped_parse(&d, "", 0) && strcmp(d.error, "is no heap dump") == 0, "an empty file is no dump");
@@ -101,6 +112,8 @@ static void refused(void) {
   length = whole_length;
   bytes[length++] = 0;
   OK(!parse(&d), "and one with something behind its end");
+  write_hollow();
+  OK(!parse(&d) && strstr(d.error, "no object"), "and one of a large object that is not there");
 }
 
 /* Bytes changed, put in or taken out; half of the time in a few places. */

@@ -18,12 +18,25 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
 bool spaces_is_number(long number) {
   switch (number) {
-    case SYS_mprotect: case SYS_pkey_mprotect: case SYS_mmap: case SYS_munmap: case SYS_mremap: case SYS_unshare: case SYS_setns:
+    case SYS_mprotect: case SYS_pkey_mprotect: case SYS_mmap: case SYS_munmap: case SYS_mremap: case SYS_madvise: case SYS_unshare:
+    case SYS_setns:
       return true;
     default: return false;
   }
+}
+
+/* A page that was made a guard by advice (Linux 6.13) looks like all others in the list of mappings, and would kill who reads it. So
+ * the heap has none, as if the kernel were older: programs go on to mprotect. */
+bool spaces_refuses(long number, const long *arguments) {
+  if (number != SYS_madvise || arguments[2] != MADV_GUARD_INSTALL || !region.span) return false;
+  uintptr_t lo = (uintptr_t)arguments[0], hi = lo + (size_t)arguments[1];
+  return lo < region.base + region.span && hi > region.base;
 }
 
 static int spaces_gone(long address, long size) { return hook_before_mprotect((void *)address, (size_t)size, PROT_NONE); }
@@ -31,6 +44,7 @@ static int spaces_gone(long address, long size) { return hook_before_mprotect((v
 void spaces_before(struct spaces_call *call, long number, const long *arguments) {
   call->barred[0] = call->barred[1] = -1;
   switch (number) {
+    case SYS_madvise: break;
     case SYS_mprotect: case SYS_pkey_mprotect: {
       bool key = number == SYS_pkey_mprotect && arguments[3] > 0; /* whose rights are not known */
       int protection = key ? PROT_NONE : (int)arguments[2];
@@ -82,6 +96,8 @@ PUBLIC void *mremap(void *address, size_t old_size, size_t size, int flags, ...)
   va_end(more);
   return (void *)syscall(SYS_mremap, address, old_size, size, flags, to);
 }
+
+PUBLIC int madvise(void *address, size_t size, int advice) { return (int)syscall(SYS_madvise, address, size, advice); }
 
 PUBLIC int unshare(int flags) { return (int)syscall(SYS_unshare, flags); }
 

@@ -10,6 +10,8 @@ struct spaces_call {
 };
 
 bool spaces_is_number(long number);
+/* The call is not to be made: EINVAL. */
+bool spaces_refuses(long number, const long *arguments);
 /* Around the call, which is made in between. */
 void spaces_before(struct spaces_call *call, long number, const long *arguments);
 void spaces_after(const struct spaces_call *call);

@@ -32,8 +32,8 @@ const unsigned char syscall_is_special[syscall_numbers] = {
     [SYS_io_getevents] = 1, [SYS_io_uring_enter] = 1,
     [SYS_epoll_ctl] = 1, [SYS_timer_create] = 1, [SYS_timer_delete] = 1, [SYS_rt_sigqueueinfo] = 1,
     [SYS_rt_tgsigqueueinfo] = 1, [SYS_mq_notify] = 1, [SYS_io_submit] = 1, [SYS_prctl] = 1, [SYS_seccomp] = 1,
-    [SYS_mprotect] = 1, [SYS_pkey_mprotect] = 1, [SYS_mmap] = 1, [SYS_munmap] = 1, [SYS_mremap] = 1, [SYS_unshare] = 1,
-    [SYS_setns] = 1,
+    [SYS_mprotect] = 1, [SYS_pkey_mprotect] = 1, [SYS_mmap] = 1, [SYS_munmap] = 1, [SYS_mremap] = 1, [SYS_madvise] = 1,
+    [SYS_unshare] = 1, [SYS_setns] = 1,
 };
 
 _Static_assert(real_index_syscall == 2, "the index below");
@@ -119,8 +119,10 @@ static long syscall_wait(long number, long a, long b, long c, long d, long e, lo
 }
 
 static long syscall_space(long number, long a, long b, long c, long d, long e, long f) {
+  const long arguments[] = {a, b, c, d, e, f};
   struct spaces_call spaces;
-  spaces_before(&spaces, number, (const long[]){a, b, c, d, e, f});
+  if (spaces_refuses(number, arguments)) return waits_result(-EINVAL);
+  spaces_before(&spaces, number, arguments);
   long result = syscall_real(number, a, b, c, d, e, f);
   spaces_after(&spaces);
   return result;

@@ -374,6 +374,20 @@ static void library_state(void) {
   freelocale(other);
 }
 
+/* A guard page in the midst of a small block, by advice where the kernel has it; else as ever. */
+static void guarded(void) {
+  enum { advice = 102 /* MADV_GUARD_INSTALL */, pages = 4 };
+  static void *volatile *block;
+  block = aligned_alloc(page, pages * page);
+  memset((void *)block, 0, pages * page);
+  root(block + 2 * page / sizeof *block);
+  void *guard = (char *)block + page;
+  if (madvise(guard, page, advice) != 0 && mprotect(guard, page, PROT_NONE) != 0) abort();
+  churn_and_tell(block + 2 * page / sizeof *block);
+  if (syscall(SYS_madvise, guard, (size_t)page, advice) != 0 && errno != EINVAL) abort();
+  churn_and_tell(block + 2 * page / sizeof *block);
+}
+
 static void stream_buffer(void) {
   setvbuf(stdout, malloc(10000), _IOFBF, 10000);
   for (int i = 0; i < 100; i++) printf("%d ", i);
@@ -387,7 +401,7 @@ static const struct scenario table[] = {
     SCENARIO(paged_out), SCENARIO(paged_out_shared), SCENARIO(moved), SCENARIO(module_data), SCENARIO(module_tls),
     SCENARIO(module_tls_of_thread), SCENARIO(alternate_above), SCENARIO(carved), SCENARIO(alternate_in_heap),
     SCENARIO(alternate_of_thread), SCENARIO(gs_base), SCENARIO(small_stack), SCENARIO(vanished_thread), SCENARIO(environment),
-    SCENARIO(exit_handlers), SCENARIO(library_state), SCENARIO(stream_buffer),
+    SCENARIO(exit_handlers), SCENARIO(library_state), SCENARIO(stream_buffer), SCENARIO(guarded),
 };
 
 int main(int argc, char **argv) {

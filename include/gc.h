@@ -16,7 +16,9 @@
 #ifndef GC_H
 #define GC_H
 
-#include <stddef.h>
+#include "gc_version.h"
+
+#include "gc_config_macros.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,30 +26,29 @@ extern "C" {
 
 typedef unsigned long GC_word;
 typedef long GC_signed_word;
-
-#define GC_CALLBACK
+typedef void *GC_PTR; /* libgc's old name */
 
 /* --- Allocation. All return NULL, with errno ENOMEM, when there is no memory: see GC_set_oom_fn. --- */
 
 /* size bytes, zeroed, aligned for any type (16 bytes from a size of 16 on), searched for pointers. The memory is
  * distinct for each call, also for size 0. */
-void *GC_malloc(size_t size) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc(size_t size) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
 
 /* The same for memory that never holds pointers: not zeroed, and never searched for them. */
-void *GC_malloc_atomic(size_t size) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc_atomic(size_t size) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
 
 /* As GC_malloc, but a root: never reclaimed, and searched for pointers even if nothing leads to it. GC_free gives it
  * back. */
-void *GC_malloc_uncollectable(size_t size) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc_uncollectable(size_t size) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
 
 /* As GC_malloc_atomic, but never reclaimed. */
-void *GC_malloc_atomic_uncollectable(size_t size) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc_atomic_uncollectable(size_t size) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
 
 /* Makes the object at old size bytes long, moving it where it must; its contents up to the smaller of both sizes stay,
  * what is added is zeroed (but for objects that never hold pointers), and the object is of the same kind afterwards. old
  * NULL: as GC_malloc. size 0: as GC_free, and returns NULL. On failure it returns NULL with errno ENOMEM, and old is as
  * it was. old must be what an allocation returned, or it is reported as a misuse. */
-void *GC_realloc(void *old, size_t size) __attribute__((alloc_size(2)));
+void *GC_realloc(void *old, size_t size) GC_ATTR_ALLOC_SIZE(2);
 
 /* Gives the object back, at once. NULL is allowed. Anything else that is not a live object's beginning (freed before, an
  * interior pointer, any other word) is reported as a misuse, after which the program aborts or goes on, as the option
@@ -55,8 +56,8 @@ void *GC_realloc(void *old, size_t size) __attribute__((alloc_size(2)));
 void GC_free(void *object);
 
 /* A copy of the text, at most size bytes of it, in memory without pointers. GC_strdup(NULL) is NULL. */
-char *GC_strdup(const char *text) __attribute__((malloc));
-char *GC_strndup(const char *text, size_t size) __attribute__((malloc, nonnull(1)));
+char *GC_strdup(const char *text) GC_ATTR_MALLOC;
+char *GC_strndup(const char *text, size_t size) GC_ATTR_MALLOC GC_ATTR_NONNULL(1);
 
 #define GC_MALLOC(size) GC_malloc(size)
 #define GC_MALLOC_ATOMIC(size) GC_malloc_atomic(size)
@@ -75,7 +76,7 @@ char *GC_strndup(const char *text, size_t size) __attribute__((malloc, nonnull(1
  * an object that was allocated before. It may allocate, end the program, or leave by longjmp. By default it returns NULL.
  * It is not called for malloc. The function must not be NULL. */
 typedef void *(GC_CALLBACK *GC_oom_func)(size_t size);
-void GC_set_oom_fn(GC_oom_func function) __attribute__((nonnull(1)));
+void GC_set_oom_fn(GC_oom_func function) GC_ATTR_NONNULL(1);
 GC_oom_func GC_get_oom_fn(void);
 
 /* --- Objects --- */
@@ -96,7 +97,6 @@ int GC_is_heap_ptr(const void *p);
 
 /* Readies the collector, as the first allocation does. May be called again and again. */
 void GC_init(void);
-#define GC_INIT() GC_init()
 
 /* Collects all generations now, and has swept when it returns. Nothing happens while collections are disabled, or in mode
  * leaks, or when it is called by a callback of a collection. Stops all other threads meanwhile. */
@@ -154,10 +154,10 @@ typedef GC_word GC_hidden_pointer;
 /* *link waits for the object from now on. Returns GC_SUCCESS; GC_DUPLICATE when it waited for some object before, and now waits for this one;
  * GC_NO_MEMORY; GC_UNIMPLEMENTED in mode leaks, where nothing is collected. object may also be a pointer into an object; what is no object
  * of the heap never dies. */
-int GC_general_register_disappearing_link(void **link, const void *object) __attribute__((nonnull(1, 2)));
-int GC_register_long_link(void **link, const void *object) __attribute__((nonnull(1, 2)));
+int GC_general_register_disappearing_link(void **link, const void *object) GC_ATTR_NONNULL(1) GC_ATTR_NONNULL(2);
+int GC_register_long_link(void **link, const void *object) GC_ATTR_NONNULL(1) GC_ATTR_NONNULL(2);
 /* The same for the object that the link itself lies in. GC_NOT_FOUND, with errno EINVAL, when it lies in none, for which libgc aborts. */
-int GC_register_disappearing_link(void **link) __attribute__((nonnull(1)));
+int GC_register_disappearing_link(void **link) GC_ATTR_NONNULL(1);
 
 /* *link waits no longer. 1, or 0 when it did not. */
 int GC_unregister_disappearing_link(void **link);
@@ -165,13 +165,13 @@ int GC_unregister_long_link(void **link);
 
 /* *to waits in the place of *link; neither is changed. Returns GC_SUCCESS; GC_NOT_FOUND when *link did not wait; GC_DUPLICATE when *to, another
  * one, waits already, and all is as it was; GC_NO_MEMORY, and neither waits. */
-int GC_move_disappearing_link(void **link, void **to) __attribute__((nonnull(2)));
-int GC_move_long_link(void **link, void **to) __attribute__((nonnull(2)));
+int GC_move_disappearing_link(void **link, void **to) GC_ATTR_NONNULL(2);
+int GC_move_long_link(void **link, void **to) GC_ATTR_NONNULL(2);
 
 /* Calls the function, and returns what it returns, while no link can become NULL: it may reveal pointers. It may allocate, which collects nothing
  * meanwhile; it must not free, nor call anything else of what is declared here but GC_base, GC_size and GC_is_heap_ptr, nor leave by longjmp. */
 typedef void *(GC_CALLBACK *GC_fn_type)(void *arg);
-void *GC_call_with_alloc_lock(GC_fn_type function, void *arg) __attribute__((nonnull(1)));
+void *GC_call_with_alloc_lock(GC_fn_type function, void *arg) GC_ATTR_NONNULL(1);
 
 /* --- Roots: ranges of memory that are searched for pointers --- */
 
@@ -204,12 +204,12 @@ struct GC_stack_base {
 };
 
 /* The stack that this thread began with. Returns GC_SUCCESS. */
-int GC_get_stack_base(struct GC_stack_base *base) __attribute__((nonnull(1)));
+int GC_get_stack_base(struct GC_stack_base *base) GC_ATTR_NONNULL(1);
 
 void GC_allow_register_threads(void);
 
 /* GC_SUCCESS; GC_DUPLICATE when this thread was registered before, which the main thread always is. */
-int GC_register_my_thread(const struct GC_stack_base *base) __attribute__((nonnull(1)));
+int GC_register_my_thread(const struct GC_stack_base *base) GC_ATTR_NONNULL(1);
 
 /* GC_SUCCESS; GC_NOT_FOUND when this thread is not registered. */
 int GC_unregister_my_thread(void);
@@ -330,30 +330,7 @@ typedef void (GC_CALLBACK *GC_on_collection_event_proc)(GC_EventType event);
 void GC_set_on_collection_event(GC_on_collection_event_proc function);
 GC_on_collection_event_proc GC_get_on_collection_event(void);
 
-/* --- What libgc wraps for its threads. Here all threads are found, however they were made, and the program need not include
- * anything: these only do what the calls do that they are named after. --- */
-
-#if defined(GC_THREADS) || defined(GC_PTHREADS)
-#include <pthread.h>
-#include <signal.h>
-
-int GC_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *arg);
-int GC_pthread_join(pthread_t thread, void **result);
-int GC_pthread_detach(pthread_t thread);
-int GC_pthread_cancel(pthread_t thread);
-void GC_pthread_exit(void *result) __attribute__((noreturn));
-/* But this leaves the signal open that stops threads: where one blocks it, nothing is collected. */
-int GC_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
-
-#ifndef GC_NO_THREAD_REDIRECTS
-#define pthread_create GC_pthread_create
-#define pthread_join GC_pthread_join
-#define pthread_detach GC_pthread_detach
-#define pthread_cancel GC_pthread_cancel
-#define pthread_exit GC_pthread_exit
-#define pthread_sigmask GC_pthread_sigmask
-#endif
-#endif
+/* --- Threads again: see gc_pthread_redirects.h --- */
 
 void *GC_dlopen(const char *path, int mode);
 
@@ -374,16 +351,16 @@ void GC_start_mark_threads(void);
 
 /* Calls the function with this thread's stack, and returns what it returns. */
 typedef void *(GC_CALLBACK *GC_stack_base_func)(struct GC_stack_base *base, void *arg);
-void *GC_call_with_stack_base(GC_stack_base_func function, void *arg) __attribute__((nonnull(1)));
+void *GC_call_with_stack_base(GC_stack_base_func function, void *arg) GC_ATTR_NONNULL(1);
 
 /* Call the function, and return what it returns. Libgc does not wait for a thread in the first; Gleaner stops threads anywhere. */
-void *GC_do_blocking(GC_fn_type function, void *arg) __attribute__((nonnull(1)));
-void *GC_call_with_gc_active(GC_fn_type function, void *arg) __attribute__((nonnull(1)));
+void *GC_do_blocking(GC_fn_type function, void *arg) GC_ATTR_NONNULL(1);
+void *GC_call_with_gc_active(GC_fn_type function, void *arg) GC_ATTR_NONNULL(1);
 
 /* For who switches stacks. Where a thread's stack lies is seen from its stack pointer, so nothing need be told; what was told of the calling thread
  * (NULL, or what the first returns, names it) is told again. What other stacks hold must be roots, or reachable. */
-void *GC_get_my_stackbottom(struct GC_stack_base *base) __attribute__((nonnull(1)));
-void GC_set_stackbottom(void *thread, const struct GC_stack_base *base) __attribute__((nonnull(2)));
+void *GC_get_my_stackbottom(struct GC_stack_base *base) GC_ATTR_NONNULL(1);
+void GC_set_stackbottom(void *thread, const struct GC_stack_base *base) GC_ATTR_NONNULL(2);
 void GC_register_altstack(void *stack, GC_word stack_size, void *alternative, GC_word alternative_size); /* does nothing */
 
 /* Returns p. Libgc clears dead parts of the stack. */
@@ -564,6 +541,12 @@ int GC_get_find_leak(void);
 
 #ifdef __cplusplus
 }
+#endif
+
+#include "gc_settings.h"
+
+#ifdef GC_PTHREADS
+#include "gc_pthread_redirects.h"
 #endif
 
 #endif

@@ -45,6 +45,8 @@ unsigned GC_new_proc_inner(GC_mark_proc procedure);
 
 /* Whatever the word is: if it points to an object, or into one, that is reached. from is not looked at. */
 struct GC_ms_entry *GC_mark_and_push(void *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, void **from);
+/* The bounds of the heap's address space: what lies outside points to no object. */
+extern void *GC_least_plausible_heap_addr, *GC_greatest_plausible_heap_addr;
 #define GC_MARK_AND_PUSH(object, top, limit, from) GC_mark_and_push(object, top, limit, from)
 
 /* --- Kinds --- */
@@ -64,13 +66,13 @@ unsigned GC_new_kind(void **list, GC_word descriptor, int adjust, int clear);
 unsigned GC_new_kind_inner(void **list, GC_word descriptor, int adjust, int clear);
 
 /* As GC_malloc, of a kind: one of these, or GC_I_PTRFREE, GC_I_NORMAL, 2 (uncollectable) or 3 (uncollectable and pointer-free). */
-void *GC_generic_malloc(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
-void *GC_generic_malloc_ignore_off_page(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
-void *GC_generic_or_special_malloc(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
-void *GC_malloc_kind(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
-void *GC_malloc_kind_global(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+void *GC_generic_malloc(size_t size, int kind) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_generic_malloc_ignore_off_page(size_t size, int kind) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_generic_or_special_malloc(size_t size, int kind) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_malloc_kind(size_t size, int kind) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_malloc_kind_global(size_t size, int kind) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
 /* Never reclaimed, and searched as a whole unless of a kind without pointers. */
-void *GC_generic_malloc_uncollectable(size_t size, int kind) __attribute__((malloc, alloc_size(1)));
+void *GC_generic_malloc_uncollectable(size_t size, int kind) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
 
 /* Some objects at once, linked through their first words, the last of which is NULL, into *list: at least one, or NULL when there is no
  * memory. What holds no pointers, or not in the first word, holds not the next one either: then take all before the next allocation. */
@@ -115,6 +117,8 @@ void *GC_debug_generic_or_special_malloc(size_t size, int kind, GC_EXTRA_PARAMS)
 typedef void(GC_CALLBACK *GC_describe_type_fn)(void *p, char *text);
 #define GC_TYPE_DESCR_LEN 40
 void GC_register_describe_type_fn(int kind, GC_describe_type_fn function);
+/* Not 0 when the address lies in the data of a library, which is a root as long as that is loaded. */
+int GC_is_tmp_root(void *p);
 
 #ifdef __cplusplus
 }

@@ -30,6 +30,8 @@ struct alloc_displaced {
 };
 extern const struct alloc_displaced *alloc_displaced;
 
+/* As GC_malloc, at a multiple of align, a power of two. */
+void *gc_alloc_aligned(size_t align, size_t size, const struct site_start *start);
 void *alloc_resize(void *old, size_t size, const struct site_start *start);
 void alloc_free(void *p, enum misuse_call call, const struct site_start *start);
 

@@ -252,7 +252,7 @@ void hook_before_filter(const void *program) {
   if (!birth_is_mine()) return; /* a vfork child's is its own */
   concurrent_cut_short(); /* it may be meant for all threads */
   os_filter_add(program);
-  if (os_filter_kills()) collector_disable();
+  if (os_filter_kills()) collector_forbid();
 }
 
 /* Markers may be reading there while the program runs. */

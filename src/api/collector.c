@@ -7,6 +7,7 @@
 #include "api/gc_dump.h"
 #include "api/gc_errands.h"
 #include "api/hooks.h"
+#include "gc.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
 #include "gc/workers.h"
@@ -25,10 +26,14 @@ enum {
 
 bool collector_is_armed;
 void (*collector_other_roots)(void);
+struct collector_wishes collector_wishes;
+
+/* A counter; programs set it, too. */
+__attribute__((visibility("default"))) int GC_dont_gc;
+static _Atomic bool collector_forbidden;
 
 static _Atomic int collector_arming; /* 0, or 1 while one thread arms, 2 afterwards */
 static _Atomic int collector_refused; /* why it cannot be armed */
-static _Atomic int collector_disabled;
 static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
 static _Atomic bool collector_busy; /* a thread collects, or tells of it: before and after come in pairs */
 static _Atomic bool collector_finishing; /* a thread ends a concurrent one */
@@ -62,9 +67,12 @@ static int collector_arm_first(void) {
   os_spawn_init();
   collector_settle();
   collector_is_armed = true;
+  collector_consult(true);
   atomic_store(&heap_alarm, true);
   return 0;
 }
+
+__attribute__((weak)) void collector_consult(bool arming) { (void)arming; }
 
 int collector_arm(void) {
   if (likely(collector_is_armed)) return 0;
@@ -165,7 +173,7 @@ static bool collector_wants_concurrent(unsigned generation, enum collect_reason 
   enum { least = 64 << 20 };
   bool asked = reason == COLLECT_ASKED || reason == COLLECT_MEMORY; /* somebody waits for it */
   if (generation < 2 || asked || birth_options.concurrent == CONCURRENT_OFF) return false;
-  return birth_options.concurrent == CONCURRENT_ON || (heap_in_use_sum() >= least && workers_best((size_t)least << 10) > 1);
+  return birth_options.concurrent == CONCURRENT_ON || collector_wishes.concurrent || (heap_in_use_sum() >= least && workers_best((size_t)least << 10) > 1);
 }
 
 static struct collect_request collector_request(unsigned generation, enum collect_reason reason) {
@@ -175,8 +183,11 @@ static struct collect_request collector_request(unsigned generation, enum collec
       .markers = (unsigned)birth_options.markers,
       .concurrent = collector_wants_concurrent(generation, reason),
       .declared_roots = collector_declared_roots,
+      .no_libraries = collector_wishes.no_libraries,
+      .segment = collector_wishes.segment,
       .unaligned = birth_options.unaligned,
       .other_roots = collector_other_roots,
+      .stopped = gc_events_stopped(),
   };
 }
 
@@ -324,10 +335,24 @@ void collector_sweep_for(size_t bytes) {
   collect_sweep(units < UINT32_MAX ? (unsigned)units : UINT32_MAX);
 }
 
-static __attribute__((noinline)) void collector_poll_now(void) {
+/* True: one was begun, or tried. */
+static bool collector_begin_due(void) {
   unsigned generation;
   enum collect_reason reason;
   struct collection facts;
+  collector_consult(false);
+  if (collector_is_disabled() || collector_wishes.by_hand || gc_region_holds()) {
+    pace_later(); /* a variable may be set without a call */
+    return false;
+  }
+  if (birth_options.stress) collector_stress();
+  if (!pace_is_due(&generation, &reason) || !collector_may()) return false;
+  struct collect_request request = collector_request(generation, reason);
+  collector_once(&request, &facts);
+  return true;
+}
+
+static __attribute__((noinline)) void collector_poll_now(void) {
   gc_dump_poll();
   if (!collector_is_armed || collector_is_inside() || collect_sweep(collector_sweep_units)) return;
   if (collect_progress() != COLLECT_IDLE && birth_is_mine()) {
@@ -336,11 +361,7 @@ static __attribute__((noinline)) void collector_poll_now(void) {
   }
   collector_tell_swept();
   atomic_store(&heap_alarm, birth_options.stress); /* before looking: what rings it later is seen to later */
-  if (atomic_load(&collector_disabled) > 0 || gc_region_holds()) return;
-  if (birth_options.stress) collector_stress();
-  if (!pace_is_due(&generation, &reason) || !collector_may()) return;
-  struct collect_request request = collector_request(generation, reason);
-  collector_once(&request, &facts);
+  collector_begin_due();
 }
 
 void collector_poll_slow(void) {
@@ -348,13 +369,41 @@ void collector_poll_slow(void) {
   collector_wipe();
 }
 
-/* Twice where something was spared the first time. */
+bool collector_step(unsigned blocks) {
+  if (collector_arm() != 0 || collector_is_inside() || !birth_is_mine() || collector_is_disabled()) return false;
+  if (collect_sweep(blocks)) return true;
+  if (collect_progress() == COLLECT_MARKED) {
+    collector_finish();
+    return true;
+  }
+  if (collect_progress() == COLLECT_MARKING) { /* by others */
+    os_thread_sleep(50 * 1000);
+    return true;
+  }
+  collector_tell_swept();
+  return collector_begin_due();
+}
+
+void collector_start(void) {
+  struct collection facts;
+  if (collector_arm() != 0 || !collector_may() || collector_is_disabled() || collect_progress() != COLLECT_IDLE) return;
+  struct collect_request request = collector_request(2, COLLECT_OLD);
+  request.concurrent = birth_options.concurrent != CONCURRENT_OFF;
+  collector_sweep_all();
+  collector_once(&request, &facts);
+}
+
+/* Twice where something was spared the first time, and as often as the program wants besides. */
 bool collector_make_room(size_t bytes) {
-  struct collection first = {0}, second = {0};
+  struct collection facts = {0};
+  size_t found = 0;
   (void)bytes;
-  if (!collector_run(2, COLLECT_MEMORY, &first)) return false;
-  if (first.swept.suspect_bytes) collector_run(2, COLLECT_MEMORY, &second);
-  return first.swept.bytes + second.swept.bytes > 0;
+  collector_consult(false);
+  if (!collector_run(2, COLLECT_MEMORY, &facts)) return false;
+  found = facts.swept.bytes;
+  for (unsigned more = collector_wishes.retries + (facts.swept.suspect_bytes > 0); more > 0; more--)
+    if (collector_run(2, COLLECT_MEMORY, &facts)) found += facts.swept.bytes;
+  return found > 0;
 }
 
 /* --- control --- */
@@ -420,25 +469,26 @@ bool collector_stay_out(bool out) {
   return before;
 }
 
-void collector_disable(void) { atomic_fetch_add(&collector_disabled, 1); }
+void collector_disable(void) { __atomic_fetch_add(&GC_dont_gc, 1, __ATOMIC_SEQ_CST); }
 
-bool collector_enable(void) {
-  int disabled = atomic_load(&collector_disabled);
-  do if (disabled == 0) return true;
-  while (!atomic_compare_exchange_weak(&collector_disabled, &disabled, disabled - 1));
-  if (disabled == 1) atomic_store(&heap_alarm, true);
-  return disabled == 1;
+/* Sets the counter to what change makes of it. Returns what it was. */
+static int collector_count(int (*change)(int)) {
+  int old = __atomic_load_n(&GC_dont_gc, __ATOMIC_SEQ_CST);
+  while (!__atomic_compare_exchange_n(&GC_dont_gc, &old, change(old), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) continue;
+  if (old != 0 && !collector_is_disabled()) atomic_store(&heap_alarm, true);
+  return old;
 }
 
-bool collector_set_disabled(bool disabled) {
-  int old = atomic_load(&collector_disabled), new;
-  do new = !disabled ? 0 : old > 0 ? old : 1;
-  while (!atomic_compare_exchange_weak(&collector_disabled, &old, new));
-  if (!disabled) atomic_store(&heap_alarm, true);
-  return old > 0;
-}
+static int collector_one_less(int count) { return count > 0 ? count - 1 : count; }
+static int collector_some(int count) { return count > 0 ? count : 1; }
+static int collector_none(int count) { return (void)count, 0; }
 
-bool collector_is_disabled(void) { return atomic_load(&collector_disabled) > 0; }
+bool collector_enable(void) { return collector_count(collector_one_less) <= 1; }
+bool collector_set_disabled(bool disabled) { return collector_count(disabled ? collector_some : collector_none) != 0; }
+
+void collector_forbid(void) { atomic_store(&collector_forbidden, true); }
+
+bool collector_is_disabled(void) { return __atomic_load_n(&GC_dont_gc, __ATOMIC_SEQ_CST) != 0 || atomic_load(&collector_forbidden); }
 
 void collector_fork_child(void) {
   if (atomic_load(&collector_arming) == 1) atomic_store(&collector_arming, 0); /* who was at it is gone */

@@ -14,6 +14,19 @@ extern bool collector_is_armed;
 /* The program's own roots (libgc's GC_push_other_roots); NULL: there are none. */
 extern void (*collector_other_roots)(void);
 
+/* What a program wants otherwise, by the variables and calls that libgc has for it. All 0: as is best. */
+extern struct collector_wishes {
+  bool by_hand;         /* only what is asked for is collected */
+  bool concurrent;      /* full collections that come by themselves mark while the program runs, also of smaller heaps */
+  bool no_libraries;    /* the data of libraries are no roots where roots are declared */
+  int (*segment)(const char *name, void *lo, size_t size); /* 0: that segment is none either; NULL: all are */
+  unsigned retries;     /* more full collections before memory is refused */
+} collector_wishes;
+
+/* Called when the collector is armed, and before it is decided whether something is due: the wishes may have changed, for a variable
+ * is set without a call. Weak: does nothing unless libgc's part is there. */
+void collector_consult(bool arming);
+
 /* 0, or why not: an errno value (ENOTSUP: mode=leaks). Not from a signal handler. */
 int collector_arm(void);
 
@@ -36,11 +49,18 @@ void collector_sweep_for(size_t bytes);
  * the caller's live stack begins. */
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts);
 
+/* Some work, if there is any: sweeps so many blocks, ends a concurrent marking, begins what is due. False: nothing was to be done. */
+bool collector_step(unsigned blocks);
+/* Begins a full collection that marks while the program runs, if it can, and nothing is under way. */
+void collector_start(void);
+
 /* Nested: as many enables as disables. Only collections that come by themselves are held back. */
 void collector_disable(void);
 bool collector_enable(void); /* true: enabled again */
 bool collector_is_disabled(void);
 bool collector_set_disabled(bool disabled); /* whatever was before, which is returned */
+/* For good: a collection would reclaim what is alive, or end the process. */
+void collector_forbid(void);
 
 /* From now on this thread begins no collection: it has a lock that collections take. Returns what was before. */
 bool collector_stay_out(bool out);
@@ -59,6 +79,8 @@ bool collector_make_room(size_t bytes);
 
 /* In gc_events.c. Called by the thread that collects, no lock held, the world running: they may allocate, which never
  * collects meanwhile. swept: the sweep of the last full collection is done. */
+/* Who is to be told of the threads that are stopped; NULL: nobody. */
+void (*gc_events_stopped(void))(const struct world_thread *threads, unsigned count);
 void gc_events_before(const struct collection *facts);
 /* Toggle references are asked for. */
 void gc_finalize_ask(void);

@@ -6,6 +6,7 @@
 #include "api/collector.h"
 #include "api/gc_errands.h"
 #include "api/gc_memory.h"
+#include "api/gc_warn.h"
 #include "api/hooks.h"
 #include "gc.h"
 #include "gc_ext.h"
@@ -22,13 +23,14 @@
 
 static void *gc_oom_default(size_t size) { return (void)size, NULL; }
 
-static _Atomic GC_oom_func gc_oom = gc_oom_default;
+__attribute__((visibility("default"))) GC_oom_func GC_oom_fn = gc_oom_default;
 
-PUBLIC void GC_set_oom_fn(GC_oom_func function) { atomic_store(&gc_oom, function); }
-PUBLIC GC_oom_func GC_get_oom_fn(void) { return atomic_load(&gc_oom); }
+PUBLIC void GC_set_oom_fn(GC_oom_func function) { __atomic_store_n(&GC_oom_fn, function, __ATOMIC_SEQ_CST); }
+PUBLIC GC_oom_func GC_get_oom_fn(void) { return __atomic_load_n(&GC_oom_fn, __ATOMIC_SEQ_CST); }
 
 static void *gc_out_of_memory(size_t size) {
-  GC_oom_func handler = atomic_load(&gc_oom);
+  GC_oom_func handler = GC_get_oom_fn();
+  if (handler == gc_oom_default) gc_warn("GC Warning: there is no memory for an object of %lu bytes\n", size);
   errno = ENOMEM;
   void *p = handler(size);
   if (!p) errno = ENOMEM;
@@ -81,6 +83,17 @@ void *gc_alloc_typed(size_t size, uintptr_t type, bool full, const struct site_s
   struct block *block = region_find((uintptr_t)p);
   if (!p || !block || !block->types) return p; /* in mode leaks, or the handler's */
   atomic_store(&block->types[block_slot(block, (uintptr_t)p)], full ? block_slot_bytes(block) : type);
+  keep_alive(p);
+  return p;
+}
+
+void *gc_alloc_aligned(size_t align, size_t size, const struct site_start *start) {
+  if (unlikely(!collector_is_armed)) collector_arm();
+  void *p = alloc(&(struct alloc_request){.size = size, .align = align, .kind = KIND_COLLECTED, .zero = true}, start);
+  if (unlikely(!p)) return gc_out_of_memory(size);
+  const struct block *block = region_find((uintptr_t)p);
+  if (block->slot_size) gc_zero(p, block->slot_size);
+  gc_errands_allocated();
   keep_alive(p);
   return p;
 }

@@ -31,14 +31,6 @@ static int gc_collect(unsigned generation, struct collection *facts) {
   return facts->number ? facts->error : EBUSY;
 }
 
-PUBLIC void GC_gcollect(void) {
-  struct collection facts;
-  int saved = errno;
-  if (!collector_is_disabled()) gc_collect(collect_generations - 1, &facts);
-  gc_errands_collected();
-  errno = saved;
-}
-
 PUBLIC long GC_collect(int generation, struct GC_collection *collection) {
   struct collection facts;
   int saved = errno, error = EINVAL;

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "api/gc_events.h"
+#include "api/gc_warn.h"
 #include "api/gc_memory.h"
 
 #include "api/report_out.h"
@@ -138,7 +139,7 @@ static bool gc_callbacks_make(void) {
 /* What a missed root holds would be reclaimed: without it nothing is. */
 void gc_events_declare_roots(void) {
   uintptr_t page = (uintptr_t)atomic_load(&gc_callbacks);
-  if (page && roots_keep(page, page + callbacks_size) != 0) collector_disable();
+  if (page && roots_keep(page, page + callbacks_size) != 0) collector_forbid();
 }
 
 PUBLIC int GC_add_callback(void (*function)(const struct GC_event *event, void *arg), void *arg) {
@@ -268,6 +269,35 @@ static __attribute__((noinline)) void gc_events_start_libgc(void) {
   gc_events_frame = 0;
 }
 
+/* --- which threads were stopped: noted then, and told when the program runs again --- */
+
+enum { gc_events_threads_most = 1024 };
+
+static _Atomic GC_on_thread_event_proc gc_on_thread;
+static uintptr_t gc_events_threads[gc_events_threads_most]; /* by the thread that collects */
+static unsigned gc_events_threads_count;
+
+PUBLIC void GC_set_on_thread_event(GC_on_thread_event_proc function) { atomic_store(&gc_on_thread, function); }
+PUBLIC GC_on_thread_event_proc GC_get_on_thread_event(void) { return atomic_load(&gc_on_thread); }
+
+/* This thread is the first. A thread's pthread_t is its thread pointer. */
+static void gc_events_note_threads(const struct world_thread *threads, unsigned count) {
+  gc_events_threads_count = 0;
+  for (unsigned i = 1; i < count && gc_events_threads_count < gc_events_threads_most; i++)
+    if (threads[i].stopped && threads[i].tcb) gc_events_threads[gc_events_threads_count++] = threads[i].tcb;
+}
+
+void (*gc_events_stopped(void))(const struct world_thread *threads, unsigned count) {
+  return atomic_load(&gc_on_thread) ? gc_events_note_threads : NULL;
+}
+
+static __attribute__((noinline)) void gc_events_tell_threads(GC_EventType event) {
+  GC_on_thread_event_proc function = atomic_load(&gc_on_thread);
+  gc_events_frame = (uintptr_t)__builtin_frame_address(0);
+  for (unsigned i = 0; function && i < gc_events_threads_count; i++) function(event, (void *)gc_events_threads[i]);
+  gc_events_frame = 0;
+}
+
 /* --- the course of a collection --- */
 
 void gc_events_before(const struct collection *facts) {
@@ -282,6 +312,7 @@ void gc_events_before(const struct collection *facts) {
 
 /* For who wants to know why nothing is reclaimed. */
 static void gc_events_warn(const struct collection *facts) {
+  if (gc_warn_is_heard()) gc_warn("GC Warning: a collection reclaimed nothing (error %lu)\n", (unsigned long)facts->error);
   if (!birth_options.verbose || atomic_exchange(&gc_events_warned, true)) return;
   print_fd(report_out_stderr(), "gleaner: a collection reclaimed nothing: %s; others may do so as well\n",
            gc_events_error(facts->error));
@@ -299,6 +330,9 @@ void gc_events_after(const struct collection *facts) {
   gc_log_collection(facts);
   gc_garbage_tell(facts);
   gc_callbacks_call(GC_PHASE_STOP, facts);
+  gc_events_tell_threads(GC_EVENT_THREAD_SUSPENDED);
+  gc_events_tell_threads(GC_EVENT_THREAD_UNSUSPENDED);
+  gc_events_threads_count = 0;
   gc_events_libgc(GC_EVENT_END);
   gc_notify_after(facts);
   if (facts->generation < collect_generations - 1) gc_callbacks_call_low(facts);

@@ -9,6 +9,7 @@
 
 #include "api/report_out.h"
 #include "base/print.h"
+#include "gc.h"
 #include "os/call.h"
 
 #include <signal.h>
@@ -19,6 +20,7 @@
 static int gc_log_fd = -1;
 static struct stat gc_log_file;   /* what it is */
 static bool gc_log_failed;        /* which is said once */
+static _Atomic int gc_log_given = -1; /* the program's own, instead */
 
 static _Atomic bool gc_log_all; /* also without a log: then on standard error */
 
@@ -95,7 +97,9 @@ static void gc_log_write(const char *text, size_t length) {
 static void gc_log_line(struct gc_line *line) {
   int saved = errno;
   gc_line_add(line, "\n");
-  if (!birth_options.gc_log) print_fd(report_out_stderr(), "%s", line->text);
+  int given = atomic_load(&gc_log_given);
+  if (given >= 0) print_fd(given, "%s", line->text);
+  else if (!birth_options.gc_log) print_fd(report_out_stderr(), "%s", line->text);
   else if (gc_log_is_ours() || gc_log_open()) gc_log_write(line->text, line->length);
   errno = saved;
 }
@@ -141,6 +145,8 @@ void gc_log_swept(uint64_t number, size_t heap_after, const struct sweep_counts 
   if (counts->suspects) gc_line_add(&line, ", spared once %lu of %lu bytes", counts->suspects, counts->suspect_bytes);
   gc_log_line(&line);
 }
+
+__attribute__((visibility("default"), noinline)) void GC_set_log_fd(int fd) { atomic_store(&gc_log_given, fd); }
 
 void gc_log_always(bool on) { atomic_store(&gc_log_all, on); }
 

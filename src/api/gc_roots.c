@@ -16,7 +16,7 @@ PUBLIC void GC_add_roots(void *lo, void *hi) {
   uintptr_t from = bits_align_up((uintptr_t)lo, sizeof(uintptr_t)), to = bits_align_down((uintptr_t)hi, sizeof(uintptr_t));
   if (from >= to || roots_add(from, to) == 0) return;
   /* What a missed root holds would be reclaimed. */
-  collector_disable();
+  collector_forbid();
 }
 
 PUBLIC void GC_remove_roots(void *lo, void *hi) {
@@ -32,6 +32,8 @@ PUBLIC void GC_exclude_static_roots(void *lo, void *hi) {
   uintptr_t from = bits_align_up((uintptr_t)lo, sizeof(uintptr_t)), to = bits_align_down((uintptr_t)hi, sizeof(uintptr_t));
   if (from < to) roots_exclude(from, to);
 }
+
+PUBLIC void GC_clear_exclusion_table(void) { roots_include_all(); }
 
 /* --- threads --- */
 

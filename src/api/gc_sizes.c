@@ -5,6 +5,7 @@
 #include "api/gc_events.h"
 #include "api/gc_memory.h"
 
+#include "api/gc_errands.h"
 #include "gc.h"
 #include "gc/errand.h"
 #include "gc/watch.h"
@@ -14,6 +15,27 @@
 #include <errno.h>
 
 #define PUBLIC __attribute__((visibility("default"), noinline))
+
+/* --- whoever is to know of the heap's size --- */
+
+__attribute__((visibility("default"))) GC_on_heap_resize_proc GC_on_heap_resize;
+
+PUBLIC void GC_set_on_heap_resize(GC_on_heap_resize_proc function) { __atomic_store_n(&GC_on_heap_resize, function, __ATOMIC_SEQ_CST); }
+PUBLIC GC_on_heap_resize_proc GC_get_on_heap_resize(void) { return __atomic_load_n(&GC_on_heap_resize, __ATOMIC_SEQ_CST); }
+
+/* It may allocate: once in a thread is enough. */
+void gc_sizes_look(void) {
+  static _Atomic size_t told;
+  static THREAD_LOCAL bool telling;
+  GC_on_heap_resize_proc function = GC_get_on_heap_resize();
+  size_t size = GC_get_heap_size();
+  if (!function || telling || collector_is_inside() || atomic_exchange(&told, size) == size) return;
+  int saved = errno;
+  telling = true;
+  function(size);
+  telling = false;
+  errno = saved;
+}
 
 /* As .NET: again and again, until that changes little. */
 PUBLIC size_t GC_get_total_memory(int collect) {

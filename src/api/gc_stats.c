@@ -5,6 +5,7 @@
 #include "api/gc_events.h"
 
 #include "base/bits.h"
+#include "gc.h"
 
 #include <string.h>
 
@@ -12,6 +13,7 @@
 enum { bucket_first = 8, bucket_parts = 16, bucket_parts_shift = 4 };
 
 struct gc_stats gc_stats;
+__attribute__((visibility("default"))) GC_word GC_gc_no; /* as gc_stats_last, for who reads it without a call */
 static _Atomic uint64_t gc_stats_last; /* number of a collection; goes on in a forked child */
 
 static unsigned gc_stats_bucket(uint64_t ns) {
@@ -58,6 +60,7 @@ void gc_stats_collection(const struct collection *facts) {
   uint64_t pauses = facts->first_pause_ns + facts->pause_ns;
   uint64_t ns = facts->concurrent ? pauses + facts->mark_ns : pauses;
   atomic_store(&gc_stats_last, facts->number);
+  __atomic_store_n(&GC_gc_no, facts->number, __ATOMIC_RELAXED);
   atomic_fetch_add(&generation->time_ns, ns);
   atomic_fetch_add(&gc_stats.collecting_ns, ns);
   if (facts->first_pause_ns) gc_stats_pause(generation, facts->first_pause_ns);

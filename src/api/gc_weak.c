@@ -185,6 +185,19 @@ PUBLIC int GC_register_long_link(void **link, const void *object) { return link_
 PUBLIC int GC_unregister_long_link(void **link) { return link_unregister(link, WATCH_LONG_LINK); }
 PUBLIC int GC_move_long_link(void **link, void **to) { return link_move(link, to, WATCH_LONG_LINK); }
 
+/* For who cannot give a function. This thread collects nothing meanwhile. */
+static THREAD_LOCAL bool link_stayed_out;
+
+PUBLIC void GC_alloc_lock(void) {
+  watch_lock();
+  link_stayed_out = collector_stay_out(true);
+}
+
+PUBLIC void GC_alloc_unlock(void) {
+  collector_stay_out(link_stayed_out);
+  watch_unlock();
+}
+
 /* The lock under which links become zero. Should the function allocate, nothing is collected by it. */
 PUBLIC void *GC_call_with_alloc_lock(GC_fn_type function, void *arg) {
   watch_lock();

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "api/gc_events.h"
+#include "api/gc_warn.h"
 #include "api/record_out.h"
 #include "api/report_out.h"
 #include "base/print.h"
@@ -96,7 +97,9 @@ static void misuse_tell(const struct misuse_finding *found, enum misuse_call cal
   uint32_t site = birth_records() ? site_capture(start) : 0;
   if (!birth_records() || !misuse_draw(found, titles[call], site))
     print_fd(report_out_stderr(), "gleaner: %s\n", found->line);
-  if (birth_options.misuse == MISUSE_ABORT) abort();
+  if (birth_options.misuse != MISUSE_ABORT) return;
+  gc_warn_end(found->line);
+  abort();
 }
 
 void misuse_pointer(enum misuse_call call, void *p, const struct site_start *start) {

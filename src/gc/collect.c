@@ -127,7 +127,8 @@ static void collect_mark_kept(struct collect *collect, struct block *block) {
 
 static int collect_mark_roots(struct collect *collect, const struct world_thread *threads, unsigned count) {
   struct roots_request roots = {
-      .purpose = collect->request->declared_roots ? ROOTS_DECLARED : ROOTS_ALL, .threads = threads, .count = count};
+      .purpose = collect->request->declared_roots ? ROOTS_DECLARED : ROOTS_ALL, .threads = threads, .count = count,
+      .no_libraries = collect->request->no_libraries, .segment = collect->request->segment};
   int error = roots_each(&roots, collect_root, collect);
   if (error) return error;
   collect_each_covered(collect, collect_mark_kept);
@@ -407,6 +408,7 @@ static void collect_call(void *arg) {
   if (!error) {
     facts->threads = (unsigned)count;
     facts->deaf = collect_count_deaf(threads, (unsigned)count);
+    if (collect->request->stopped) collect->request->stopped(threads, (unsigned)count);
     error = facts->deaf || watch_is_torn() ? EAGAIN : stop->step(collect, threads, (unsigned)count);
   }
   world_resume();

@@ -43,8 +43,11 @@ struct collect_request {
   unsigned markers;     /* 0: as is best */
   bool concurrent;      /* may be: then collect returns when marking has begun, and collect_finish ends it */
   bool declared_roots;  /* as libgc: see roots.h */
+  bool no_libraries;    /* and no library's data are roots then; */
+  int (*segment)(const char *name, void *lo, size_t size); /* or whose this denies */
   bool unaligned;
   void (*other_roots)(void); /* tells more roots by mark_range, with the world stopped; NULL: there are none */
+  void (*stopped)(const struct world_thread *threads, unsigned count); /* told of all threads, with the world stopped; or NULL */
   struct world_thread self; /* the calling thread, where its live stack begins */
 };
 

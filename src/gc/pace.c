@@ -25,6 +25,9 @@ enum {
   pace_first_ns = 200 * 1000 * 1000, /* a program that ends sooner is left alone, unless it grows fast */
   pace_run_ahead = 64 << 20,   /* and half of what there was: of a concurrent marking */
   pace_owned_run_ahead = 12 << 20, /* or half of what is live */
+  pace_divisor = 3,            /* libgc's own, for which our room is as is best */
+  pace_nursery_bottom = 256 << 10, /* however little is wanted */
+  pace_stay_share = 8, pace_stay_least = 1 << 20,
 };
 
 static struct {
@@ -36,6 +39,10 @@ static struct {
   size_t counts[collect_generations]; /* [0] not used */
   size_t promoted_1, promoted_2; /* bytes since generation 1, 2 was collected */
   unsigned grown;               /* doublings of the nursery */
+  unsigned shorter;             /* halvings, for the sake of short pauses */
+  unsigned minors;              /* collections since the last full one */
+  size_t heap_most;             /* bytes that the blocks had when a collection was begun, at most */
+  size_t stay_at;               /* and had when the heap was to stay as it is */
   uint64_t ended;               /* the last collection, in process time */
   _Atomic ptrdiff_t pressure;   /* bytes beside the heap, now */
   ptrdiff_t old_pressure;       /* and when the last full collection began */
@@ -104,18 +111,29 @@ static void pace_expect(void) {
   pace_set_alarm(only_owned ? owned : collected);
 }
 
+/* Room for garbage, as the program wants it by libgc's divisor. */
+static size_t pace_room(size_t bytes) {
+  return pace.settings.divisor ? bytes / pace.settings.divisor * pace_divisor : bytes;
+}
+
+static size_t pace_best_nursery(void) {
+  size_t most = pace.old / 8 < pace_nursery_most ? pace.old / 8 : pace_nursery_most;
+  if (most < pace_nursery_any) most = pace_nursery_any;
+  size_t nursery = (size_t)pace_nursery_least << pace.grown;
+  nursery = pace_room(nursery > most ? most : nursery) >> pace.shorter;
+  return nursery > pace_nursery_bottom ? nursery : pace_nursery_bottom;
+}
+
 static void pace_choose_nursery(void) {
   size_t nursery = pace.settings.threshold[0];
-  if (!nursery) {
-    size_t most = pace.old / 8 < pace_nursery_most ? pace.old / 8 : pace_nursery_most;
-    if (most < pace_nursery_any) most = pace_nursery_any;
-    nursery = (size_t)pace_nursery_least << pace.grown;
-    if (nursery > most) nursery = most;
-  }
+  if (!nursery) nursery = pace_best_nursery();
+  if (nursery < pace.settings.nursery_least) nursery = pace.settings.nursery_least;
   atomic_store(&pace.nursery, nursery);
 }
 
 void pace_set(const struct pace_settings *settings) {
+  if (settings->stay && !pace.settings.stay) pace.stay_at = pace_heap();
+  if (!settings->pause_ns) pace.shorter = 0;
   pace.settings = *settings;
   pace_choose_nursery();
   pace_expect();
@@ -137,7 +155,7 @@ static size_t pace_promoted(void) {
 
 static size_t pace_promoted_due(void) {
   size_t share = (pace.old + (size_t)pace.old_pressure) / pace_old_share, least = pace_owns() ? 0 : pace_old_least;
-  return share > least ? share : least;
+  return pace_room(share > least ? share : least);
 }
 
 /* Which generation it is to be, when one is due. */
@@ -146,6 +164,7 @@ static unsigned pace_generation(enum collect_reason *reason) {
   bool enough_1 = pace.counts[1] + 1 >= pace.settings.threshold[1] || pace.promoted_1 >= nursery / 2;
   bool enough_2 = pace.counts[2] + 1 >= pace.settings.threshold[2] || promoted >= pace_much;
   *reason = COLLECT_YOUNG;
+  if (pace.settings.full_every && pace.minors + 1 >= pace.settings.full_every) return 2;
   if (enough_2 && promoted > pace_promoted_due()) {
     *reason = COLLECT_OLD;
     return 2;
@@ -162,13 +181,32 @@ unsigned pace_full_progress(void) {
 /* Owned memory is looked at only as often as the program can afford. */
 static bool pace_may_afford(void) { return os_process_clock() >= atomic_load(&pace.not_before); }
 
+void pace_later(void) { pace_set_alarm(pace_look_again); }
+
+/* The heap is to stay as it is, and has grown all the same since it was looked at. */
+static bool pace_stays(size_t new) {
+  size_t heap = pace_heap(), least = heap / pace_stay_share;
+  if (least < pace_stay_least) least = pace_stay_least;
+  return pace.settings.stay && heap > pace.stay_at && heap > pace.settings.initial_heap && new >= least;
+}
+
+/* There is room in the heap as it is, and all of it is to be used first. */
+static bool pace_has_room(void) {
+  return pace.settings.entire && heap_in_use_sum() < (ptrdiff_t)(pace.heap_most - pace.heap_most / pace_stay_share);
+}
+
 bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
   size_t nursery = atomic_load(&pace.nursery), collected = pace_new_collected(), owned = pace_new_owned();
   bool due = collected >= nursery || ((owned >> pace.back_off) >= pace_owned_nursery() && pace_may_afford());
   bool much = owned >= pace_owned_most();
-  if (pace_heap() < pace.settings.initial_heap || nursery == PACE_NEVER) due = much = false;
+  if (pace_heap() < pace.settings.initial_heap || nursery == PACE_NEVER || pace_has_room()) due = much = false;
+  if (!due && !much && pace_stays(collected)) {
+    *generation = 2;
+    *reason = COLLECT_GROWN;
+    return true;
+  }
   if (!due && !much) {
-    pace_set_alarm(pace_look_again);
+    pace_later();
     return false;
   }
   *generation = pace_generation(reason);
@@ -215,12 +253,21 @@ static void pace_set_pause(uint64_t cost) {
   atomic_store(&pace.not_before, os_process_clock() + cost * (100 - percent) / percent);
 }
 
+/* Half as much for the nursery when one took too long, as far as that helps. */
+static void pace_learn_pause(uint64_t cost) {
+  enum { most = 6, easily = 4 };
+  if (!pace.settings.pause_ns) return;
+  if (cost > pace.settings.pause_ns && pace.shorter < most) pace.shorter++;
+  if (cost < pace.settings.pause_ns / easily && pace.shorter > 0) pace.shorter--;
+}
+
 /* What minor collections cost beside the program: the nursery follows. */
 static void pace_learn_cost(uint64_t cost) {
   enum { most = 2 };
   uint64_t all = os_process_clock() - pace.ended, own = all > cost ? all - cost : 0;
   if (own < cost * pace_grow_share && pace.grown < most) pace.grown++;
   if (own > cost * pace_shrink_share && pace.grown > 0) pace.grown--;
+  pace_learn_pause(cost);
   pace_choose_nursery();
 }
 
@@ -235,6 +282,7 @@ static void pace_count_minor(const struct collection *facts, size_t new) {
   pace.promoted_2 += facts->swept.promoted_bytes;
   pace.counts[1] = facts->generation == 0 ? pace.counts[1] + 1 : 0;
   if (facts->generation == 1) pace.counts[2]++;
+  pace.minors++;
 }
 
 /* What was allocated while it was marked, as far as it was not freed. */
@@ -253,10 +301,12 @@ static void pace_count_full(const struct collection *facts, size_t new) {
   pace.old_pressure = pace_pressed();
   pace.promoted_2 = facts->swept.suspect_bytes;
   pace.counts[1] = pace.counts[2] = 0;
+  pace.minors = 0;
 }
 
 void pace_collected(const struct collection *facts) {
-  size_t new = pace_new_collected() + pace_new_owned();
+  size_t new = pace_new_collected() + pace_new_owned(), heap = pace_heap();
+  if (heap > pace.heap_most) pace.heap_most = heap;
   pace_note();
   if (facts->error) {
     atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);

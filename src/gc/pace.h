@@ -24,12 +24,21 @@ struct pace_settings {
   size_t threshold[collect_generations]; /* bytes (0: as is best; PACE_NEVER: nothing is due); collections of 0; collections of 1 */
   unsigned cpu_percent;
   size_t initial_heap; /* no collection by itself while the blocks have fewer bytes */
+  /* What libgc's programs may ask for; 0 is as is best. */
+  size_t divisor;       /* less room for garbage the larger it is: 3 is as is best, 6 half of that */
+  size_t nursery_least; /* bytes */
+  unsigned full_every;  /* the collection of this number since the last full one is full, whatever has grown; 1: all are */
+  uint64_t pause_ns;    /* that a minor collection should take at most: the nursery follows */
+  bool stay;            /* collect everything rather than grow, if an eighth of the heap is new */
+  bool entire;          /* nothing is due while an eighth of what the heap once had is free */
 };
 
 void pace_init(const struct pace_settings *settings);
 void pace_get(struct pace_settings *settings);
 void pace_set(const struct pace_settings *settings);
 
+/* Nothing may be collected now: look again when some more is in use. */
+void pace_later(void);
 /* True, with the generation and the reason, when a collection is due. A few loads when it is not. */
 bool pace_is_due(unsigned *generation, enum collect_reason *reason);
 /* So much is in use by now that a concurrent marking which began with so many bytes in use has to come to its end. */

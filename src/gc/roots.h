@@ -25,6 +25,7 @@ enum roots_purpose {
 int roots_add(uintptr_t lo, uintptr_t hi);
 void roots_remove(uintptr_t lo, uintptr_t hi); /* what lies inside, whole or in part */
 int roots_exclude(uintptr_t lo, uintptr_t hi); /* never a root */
+void roots_include_all(void);                  /* nothing is excluded any more */
 void roots_clear(void);                        /* also the data segments: from now on only what is added */
 
 /* A table of ours that holds pointers of the program's, which no other table of ours may: a root for every
@@ -36,6 +37,9 @@ struct roots_request {
   enum roots_purpose purpose;
   const struct world_thread *threads; /* this one first */
   unsigned count;
+  /* ROOTS_DECLARED: */
+  bool no_libraries; /* of modules, only the program itself has data segments */
+  int (*segment)(const char *name, void *lo, size_t size); /* 0: this one is no root; NULL: all are. Called with the world stopped */
 };
 
 /* Calls range(lo, hi, arg) for each root with bounds aligned to words; what cannot be read in place (PROT_NONE,

@@ -75,16 +75,26 @@ static bool roots_is_own_module(const struct dl_phdr_info *info) {
   return own && !program; /* in a program (a unit test) our variables are not told apart */
 }
 
+/* The program's filter, if it has one. */
+static bool roots_wants(const struct roots_declaring *declaring, const char *name, uintptr_t lo, size_t size) {
+  int (*segment)(const char *, void *, size_t) = declaring->roots->request->segment;
+  return !segment || segment(name, (void *)lo, size) != 0;
+}
+
+static bool roots_is_library(const struct dl_phdr_info *info) { return info->dlpi_name && *info->dlpi_name; }
+
 static void roots_module(const struct dl_phdr_info *info, void *arg) {
   struct roots_declaring *declaring = arg;
   size_t tls = info->dlpi_tls_modid;
-  bool silent = roots_cleared || roots_is_own_module(info);
+  bool library = roots_is_library(info) && declaring->roots->request->no_libraries;
+  bool silent = roots_cleared || library || roots_is_own_module(info);
   if (tls >= roots_modules) declaring->unknown = true;
   for (size_t i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *part = &info->dlpi_phdr[i];
     uintptr_t lo = info->dlpi_addr + part->p_vaddr;
     if (part->p_type == PT_TLS && tls < roots_modules) roots_tls_bytes[tls] = part->p_memsz;
-    if (part->p_type == PT_LOAD && part->p_flags & PF_W && !silent)
+    if (part->p_type != PT_LOAD || !(part->p_flags & PF_W) || silent) continue;
+    if (roots_wants(declaring, info->dlpi_name, lo, part->p_memsz))
       roots_declare(declaring->roots, lo, lo + part->p_memsz);
   }
 }

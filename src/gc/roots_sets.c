@@ -88,6 +88,8 @@ int roots_keep(uintptr_t lo, uintptr_t hi) { return roots_add_to(&roots_kept, lo
 void roots_remove(uintptr_t lo, uintptr_t hi) { roots_remove_from(&roots_added, lo, hi); }
 void roots_drop(uintptr_t lo, uintptr_t hi) { roots_remove_from(&roots_kept, lo, hi); }
 
+void roots_include_all(void) { roots_remove_from(&roots_excluded, 0, UINTPTR_MAX); }
+
 void roots_clear(void) {
   heap_lock();
   roots_set_remove(&roots_added, 0, UINTPTR_MAX);

@@ -147,18 +147,27 @@ static bool world_is_unused(int number) {
   return os_call(SYS_rt_sigaction, number, NULL, &old, sizeof old.mask) == 0 && !old.handler;
 }
 
+int world_wish;
+
+/* 0, also when the program has it already; or an errno value. */
+static int world_take(int number) {
+  if (!world_is_unused(number)) return 0;
+  int error = world_handle(number, NULL);
+  if (error) return error;
+  world_signal = number;
+  /* The mask is inherited: a parent may have blocked every signal, and each thread of ours would be deaf. */
+  uint64_t mask = (uint64_t)1 << (number - 1);
+  os_call(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof mask);
+  return 0;
+}
+
 int world_init(void) {
+  int error = 0;
   world_process = (pid_t)os_call(SYS_getpid);
   world_learn_layout();
-  for (int number = world_first_signal; number >= world_last_signal && !world_signal; number--) {
-    if (!world_is_unused(number)) continue;
-    int error = world_handle(number, NULL);
-    if (error) return error;
-    world_signal = number;
-    /* The mask is inherited: a parent may have blocked every signal, and each thread of ours would be deaf. */
-    uint64_t mask = (uint64_t)1 << (number - 1);
-    os_call(SYS_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, sizeof mask);
-  }
+  if (world_wish) world_take(world_wish);
+  for (int number = world_first_signal; number >= world_last_signal && !world_signal && !error; number--) error = world_take(number);
+  if (error) return error;
   return world_signal ? 0 : EBUSY;
 }
 

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT
+ * For who writes #include <gc/javaxfc.h>, as libgc has it. */
+#include "../javaxfc.h"

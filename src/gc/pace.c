@@ -22,6 +22,8 @@ enum {
   pace_back_off_most = 20,     /* doublings */
   pace_look_again = 256 << 10, /* bytes; when what was due by bytes was not due otherwise */
   pace_failure_ns = 1000 * 1000 * 1000,
+  pace_failure_dear_ns = 10 * 1000 * 1000, /* of a pause: each time on end the next is due twice as late */
+  pace_failures_most = 10,
   pace_first_ns = 200 * 1000 * 1000, /* a program that ends sooner is left alone, unless it grows fast */
   pace_run_ahead = 64 << 20,   /* and half of what there was: of a concurrent marking */
   pace_owned_run_ahead = 12 << 20, /* or half of what is live */
@@ -51,6 +53,7 @@ static struct {
   size_t live;                  /* old; before the first full collection what a minor one left */
   bool swept;                   /* a full one has been done */
   unsigned back_off;
+  unsigned failed;              /* collections on end that were given up after a long pause */
 } pace;
 
 static ptrdiff_t pace_in_use(unsigned kind) { return atomic_load_explicit(&heap_in_use[kind], memory_order_relaxed); }
@@ -101,11 +104,11 @@ static void pace_set_alarm(size_t more) {
 /* So much of what the program owns may be new, whatever a collection costs: this bounds the heap by what is live. */
 static size_t pace_owned_most(void) {
   size_t live = pace.live << (pace.back_off < pace_owned_doublings ? pace.back_off : pace_owned_doublings);
-  return live > pace_owned_ahead ? live : pace_owned_ahead;
+  return (live > pace_owned_ahead ? live : pace_owned_ahead) << pace.failed;
 }
 
 static void pace_expect(void) {
-  size_t owned = pace_owned_nursery() << pace.back_off, most = pace_owned_most(), collected = atomic_load(&pace.nursery);
+  size_t owned = pace_owned_nursery() << pace.back_off, most = pace_owned_most(), collected = atomic_load(&pace.nursery) << pace.failed;
   bool only_owned = pace_owns() && pace_collected_kinds() == 0;
   if (owned > most) owned = most;
   pace_set_alarm(only_owned ? owned : collected);
@@ -197,7 +200,7 @@ static bool pace_has_room(void) {
 
 bool pace_is_due(unsigned *generation, enum collect_reason *reason) {
   size_t nursery = atomic_load(&pace.nursery), collected = pace_new_collected(), owned = pace_new_owned();
-  bool due = collected >= nursery || ((owned >> pace.back_off) >= pace_owned_nursery() && pace_may_afford());
+  bool due = collected >= nursery << pace.failed || ((owned >> pace.back_off) >= pace_owned_nursery() && pace_may_afford());
   bool much = owned >= pace_owned_most();
   if (pace_heap() < pace.settings.initial_heap || nursery == PACE_NEVER || pace_has_room()) due = much = false;
   if (!due && !much && pace_stays(collected)) {
@@ -308,6 +311,8 @@ void pace_collected(const struct collection *facts) {
   size_t new = pace_new_collected() + pace_new_owned(), heap = pace_heap();
   if (heap > pace.heap_most) pace.heap_most = heap;
   pace_note();
+  if (!facts->error) pace.failed = 0;
+  else if (facts->pause_ns >= pace_failure_dear_ns && pace.failed < pace_failures_most) pace.failed++;
   if (facts->error) {
     atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);
   } else {

@@ -172,14 +172,20 @@ int world_init(void) {
 }
 
 /* A debugger stops the program at a real-time signal, but passes on those that are ignored by default. So one
- * of these is borrowed for this stop when somebody traces us. */
+ * of these is borrowed for this stop when somebody traces us; and when the queue, which is one for all processes of a user, has
+ * no room for a real-time signal: others need none. */
 static struct world_action world_lent; /* what the borrowed one did */
+
+static bool world_borrow_signal(void) {
+  int number = world_is_unused(SIGURG) ? SIGURG : SIGWINCH;
+  if (world_stop_signal != world_signal || world_handle(number, &world_lent) != 0) return false;
+  world_stop_signal = number;
+  return true;
+}
 
 static void world_choose_signal(void) {
   world_stop_signal = world_signal;
-  if (!os_thread_is_traced()) return;
-  int number = world_is_unused(SIGURG) ? SIGURG : SIGWINCH;
-  if (world_handle(number, &world_lent) == 0) world_stop_signal = number;
+  if (os_thread_is_traced()) world_borrow_signal();
 }
 
 static void world_return_signal(void) {
@@ -219,12 +225,15 @@ static bool world_is_sent(pid_t tid) {
   return world_ndeaf && world_was_deaf(tid) && os_thread_pending(tid, &process) & world_bit(world_stop_signal);
 }
 
+static int world_send_to(pid_t tid) {
+  return world_is_sent(tid) ? 0 : (int)-os_call(SYS_tgkill, world_process, tid, world_stop_signal);
+}
+
 static void world_send(struct world_entry *entry) {
-  int error = 0;
-  if (!world_is_sent(entry->tid)) error = (int)-os_call(SYS_tgkill, world_process, entry->tid, world_stop_signal);
+  int error = world_send_to(entry->tid);
+  if (error == EAGAIN && world_borrow_signal()) error = world_send_to(entry->tid);
   if (!error) entry->progress = WORLD_SIGNALLED;
   if (error == ESRCH) entry->progress = WORLD_GONE;
-  /* EAGAIN: the queue of signals is full; the next round tries again */
 }
 
 static bool world_meet(pid_t tid, void *arg) {
@@ -275,7 +284,8 @@ static uint32_t world_pending(uint64_t idle) {
       entry->progress = WORLD_GONE;
       continue;
     }
-    if (idle >= world_deaf_ns && os_thread_will_not_answer(entry->tid, world_stop_signal)) entry->deaf_seen++;
+    bool refused = entry->progress == WORLD_NEW; /* each time anew */
+    if (idle >= world_deaf_ns && (refused || os_thread_will_not_answer(entry->tid, world_stop_signal))) entry->deaf_seen++;
     if (idle >= world_patience_ns || entry->deaf_seen >= world_deaf_sure)
       entry->progress = WORLD_DEAF;
     else

@@ -128,6 +128,26 @@ static void no_signals(void) {
   pthread_join(thread, NULL);
 }
 
+/* --- no room for another queued signal, in this process or all of the user's --- */
+
+static void *threads_main(void *arg) {
+  struct node *mine = list_new(refused_count, refused_size);
+  deaf_ready = 1;
+  while (!deaf_end) usleep(1000);
+  printf("%u nodes of the thread\n", list_intact(mine, refused_count, refused_size));
+  return arg;
+}
+
+static void no_queue(void) {
+  struct rlimit none = {0, 0};
+  pthread_t thread;
+  if (setrlimit(RLIMIT_SIGPENDING, &none) || pthread_create(&thread, NULL, threads_main, NULL)) exit(refused_skip);
+  while (!deaf_ready) sched_yield();
+  nothing();
+  deaf_end = 1;
+  pthread_join(thread, NULL);
+}
+
 /* Not even our own helpers: threads, tracking of writes, memory files. Nothing of it is needed. */
 static void no_extras(void) {
   static const int calls[] = {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_userfaultfd, SYS_memfd_create, SYS_ptrace,
@@ -165,7 +185,7 @@ static void no_memory(void) {
 
 #define SCENARIO(name) {#name, name}
 static const struct scenario table[] = {SCENARIO(nothing), SCENARIO(deaf), SCENARIO(no_open), SCENARIO(no_signals), SCENARIO(killed), SCENARIO(killed_unusual),
-                                        SCENARIO(no_extras), SCENARIO(no_dump), SCENARIO(no_memory)};
+                                        SCENARIO(no_extras), SCENARIO(no_dump), SCENARIO(no_queue), SCENARIO(no_memory)};
 
 /* The status is 3, which is nobody's but the program's. */
 int main(int argc, char **argv) {

@@ -42,6 +42,9 @@ same "no file may be opened" '/proc' "$here/refused" no_open
 same "no thread may be signalled" 'could not be stopped' "$here/refused" no_signals
 same "nothing unusual may be called" "" "$here/refused" no_extras
 same "a process that gave up its identity" "" "$here/refused" no_dump
+same "no room for queued signals" "" "$here/refused" no_queue
+all_stopped() { grep -q 'collection [0-9]' "$work/log" && ! grep -q 'could not be stopped' "$work/log"; }
+ok "no room for queued signals: threads are stopped nevertheless" all_stopped || show_log
 same "no memory is left" "" "$here/refused" no_memory
 same "little address space" "" sh -c "ulimit -v 400000; '$here/refused' nothing"
 if unshare -m sh -c 'mount -t tmpfs none /proc' 2>/dev/null; then

@@ -46,14 +46,15 @@ struct GC_collection {
   uint64_t duration;      /* from its beginning to its end */
   uint64_t pause;         /* that the program stood still: the longer of two */
   uint64_t stop, roots, old, mark, weak, sweep; /* what the time went into */
+  size_t uncollectable;   /* objects that were put on the list of garbage instead */
 };
 
 /* Collects the generation and the younger ones now, also while collections are disabled, and has swept when it returns.
  * collection may be NULL. Stops all other threads meanwhile.
  *
- * Returns the number of objects that were reclaimed, as Python's gc.collect does, or -1 with errno: EINVAL, there is no
- * such generation; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection, or another thread has been in one for a second; EAGAIN, a
- * thread could not be stopped; ENOMEM, or what else was met, when nothing could be reclaimed.
+ * Returns the number of objects that were found to be unreachable, as Python's gc.collect does: reclaimed, or put on the list of garbage; or
+ * -1 with errno: EINVAL, there is no such generation; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection, or another thread has
+ * been in one for a second; EAGAIN, a thread could not be stopped; ENOMEM, or what else was met, when nothing could be reclaimed.
  *
  * Memory of malloc, in mode collect, is reclaimed by the second collection that finds it unreachable. */
 long GC_collect(int generation, struct GC_collection *collection);

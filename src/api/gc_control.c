@@ -42,7 +42,7 @@ PUBLIC long GC_collect(int generation, struct GC_collection *collection) {
   if (collection) gc_events_describe(&facts, collection);
   gc_errands_collected();
   errno = saved;
-  return (long)facts.swept.objects;
+  return (long)(facts.swept.objects + facts.uncollectable);
 }
 
 PUBLIC void GC_disable(void) { collector_disable(); }

@@ -86,6 +86,7 @@ void gc_events_describe(const struct collection *facts, struct GC_collection *ou
       .mark = facts->mark_ns,
       .weak = facts->weak_ns,
       .sweep = facts->sweep_ns,
+      .uncollectable = facts->uncollectable,
   };
 }
 

@@ -52,6 +52,8 @@ PUBLIC int GC_cancel_full_gc_notification(void) {
 }
 
 static enum GC_notification gc_notify_wait(uint32_t event, long milliseconds) {
+  const long longest = INT64_MAX / (1000 * 1000);
+  if (milliseconds > longest) milliseconds = longest;
   uint64_t since = os_clock(), most = milliseconds < 0 ? 0 : (uint64_t)milliseconds * 1000 * 1000;
   if (!atomic_load(&gc_notify_percent)) return GC_NOTIFICATION_NOT_APPLICABLE;
   for (;;) {

@@ -9,6 +9,7 @@
 #include "gc/collect.h"
 
 #include "gc/concurrent.h"
+#include "gc/garbage.h"
 #include "gc/holes.h"
 #include "gc/mark.h"
 #include "gc/remember.h"
@@ -308,6 +309,7 @@ static int collect_begin_marking(struct collect *collect, const struct world_thr
 /* Whoever waits for the end of objects is told, if nothing was missed. */
 static bool collect_settle(struct collect *collect) {
   settle_mark(collect->generation);
+  collect->facts->uncollectable = garbage_found();
   if (mark_is_complete()) settle_commit(collect->generation);
   else settle_forget(collect->generation);
   return mark_is_complete();

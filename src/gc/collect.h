@@ -34,6 +34,7 @@ struct collection {
   uint64_t stop_ns, roots_ns, old_ns, mark_ns, weak_ns, sweep_ns; /* parts of it; mark of a concurrent one is outside */
   size_t heap_before, heap_after;    /* bytes in live objects, as far as is known (free is not counted at once) */
   size_t root_bytes, pages_scanned, pages_skipped; /* of old objects: pages looked into for pointers to younger ones */
+  size_t uncollectable;      /* objects that it put on the list of garbage */
   struct sweep_counts swept; /* of a full collection: complete only once its sweep is, see collect_swept */
 };
 

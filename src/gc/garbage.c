@@ -93,6 +93,8 @@ void garbage_begin(void) {
   garbage.notes.count = 0;
 }
 
+size_t garbage_found(void) { return garbage.list.count - garbage.before; }
+
 static bool garbage_list(uintptr_t object) {
   uintptr_t *room = garbage_add(&garbage.list, sizeof *room);
   if (room) *room = object;

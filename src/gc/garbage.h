@@ -36,6 +36,8 @@ size_t garbage_take_stuck(size_t *listed);
 
 void garbage_roots(void (*root)(uintptr_t lo, uintptr_t hi, void *arg), void *arg);
 void garbage_begin(void);
+/* How many it has put on the list. */
+size_t garbage_found(void);
 /* An object that will never be due. False: there was no room. */
 bool garbage_add_stuck(uintptr_t object, bool first);
 /* After finalizers: all that was not reached. True: something was marked. */

@@ -206,14 +206,26 @@ static void test_order(void) {
 LOSE(lose_plain) { make(NULL, -1)->to[0] = make(NULL, -1); }
 LOSE(lose_finalized) { make(GC_register_finalizer, -1)->to[0] = make(NULL, -1); }
 
+static size_t told;
+static void count_uncollectable(const struct GC_event *event, void *arg) {
+  (void)arg;
+  if (event->phase == GC_PHASE_STOP) told += event->collection.uncollectable;
+}
+
 static void test_saveall(void) {
   clear();
   collect_all();
+  told = 0;
+  size_t before = GC_get_garbage_count();
+  GC_add_callback(count_uncollectable, NULL);
   GC_set_debug(GC_DEBUG_SAVEALL);
   OK(GC_get_debug() == GC_DEBUG_SAVEALL, "what is found can be saved [test_saveall]");
   lose_plain();
-  long reclaimed = GC_collect(2, NULL);
-  OK(nearly((int)GC_get_garbage_count() >= 2 * crowd ? 2 * crowd : (int)GC_get_garbage_count(), 2 * crowd) && reclaimed == 0, "then nothing is reclaimed, and all is listed");
+  struct GC_collection found;
+  long unreachable = GC_collect(2, &found);
+  OK(nearly((int)GC_get_garbage_count() >= 2 * crowd ? 2 * crowd : (int)GC_get_garbage_count(), 2 * crowd) && found.collected == 0, "then nothing is reclaimed, and all is listed");
+  GC_remove_callback(count_uncollectable, NULL);
+  OK(told == GC_get_garbage_count() - before && unreachable == (long)found.uncollectable, "and counted, as Python does: %zu", told);
   bool there = true;
   for (size_t i = 0; i < GC_get_garbage_count(); i++) there = there && GC_base(GC_get_garbage(i)) == GC_get_garbage(i);
   OK(there, "and is there");

@@ -164,14 +164,17 @@ static void test_full(void) {
   OK(GC_wait_for_full_gc_approach(0) == GC_NOTIFICATION_TIMEOUT && GC_wait_for_full_gc_complete(30) == GC_NOTIFICATION_TIMEOUT,
      "no full collection approaches, none is complete");
   struct waiter approach = {.milliseconds = 60000}, complete = {.complete = true, .milliseconds = -1};
+  struct waiter ages = {.complete = true, .milliseconds = 1L << 60};
   pthread_create(&approach.thread, NULL, wait_for_it, &approach);
   pthread_create(&complete.thread, NULL, wait_for_it, &complete);
+  pthread_create(&ages.thread, NULL, wait_for_it, &ages);
   GC_collect(1, NULL);
   usleep(20000);
   OK(GC_wait_for_full_gc_approach(0) == GC_NOTIFICATION_TIMEOUT, "a younger generation's collection is none");
   GC_collect(2, NULL);
   pthread_join(complete.thread, NULL);
-  OK(complete.result == GC_NOTIFICATION_SUCCEEDED, "who waits learns that one is complete");
+  pthread_join(ages.thread, NULL);
+  OK(complete.result == GC_NOTIFICATION_SUCCEEDED && ages.result == complete.result, "who waits learns that one is complete");
   OK(GC_wait_for_full_gc_complete(0) == GC_NOTIFICATION_SUCCEEDED, "who comes later, too");
   OK(GC_wait_for_full_gc_approach(0) == GC_NOTIFICATION_TIMEOUT, "and then none approaches");
   GC_cancel_full_gc_notification();

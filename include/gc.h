@@ -363,6 +363,25 @@ void *GC_get_my_stackbottom(struct GC_stack_base *base) GC_ATTR_NONNULL(1);
 void GC_set_stackbottom(void *thread, const struct GC_stack_base *base) GC_ATTR_NONNULL(2);
 void GC_register_altstack(void *stack, GC_word stack_size, void *alternative, GC_word alternative_size); /* does nothing */
 
+/* --- Pointers into objects --- */
+
+/* Not 0, as it is at first: a pointer to any byte of an object keeps it, wherever the pointer is. 0: in objects, and in data (the variables of
+ * modules, what GC_add_roots added), only a pointer to an object's beginning does, or one to so many bytes behind it as were registered below; on stacks,
+ * in registers and thread-local storage all do as before. Objects that are allocated then take a byte less: so many as GC_malloc was asked for, and
+ * nothing for pointers to their ends.
+ *
+ * May be changed at any time, and holds from the next collection on; whoever changes it to 0 has no other pointers in objects any more. Old
+ * programs set the variable, which must be before the first allocation. The environment variable GC_ALL_INTERIOR_POINTERS, whatever it is set to, has it
+ * on when the collector begins. Where libgleaner.so is preloaded all pointers count, whatever is set: its programs point anywhere. */
+extern int GC_all_interior_pointers;
+void GC_set_all_interior_pointers(int all);
+int GC_get_all_interior_pointers(void);
+
+/* A pointer to so many bytes behind an object's beginning counts as one to the beginning, from now on: what a tag in the lowest bits needs. Libgc
+ * aborts from 4096 bytes on; here one of these stands for all that are greater. */
+void GC_register_displacement(size_t bytes);
+#define GC_REGISTER_DISPLACEMENT(bytes) GC_register_displacement(bytes)
+
 /* Returns p. Libgc clears dead parts of the stack. */
 void *GC_clear_stack(void *p);
 

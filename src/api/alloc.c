@@ -60,7 +60,7 @@ static void alloc_note(void *p, size_t size, uint32_t site) {
 }
 
 /* See region.extra. */
-static size_t alloc_extra(enum kind kind) { return kind == KIND_SCANNED ? region.extra : 1; }
+static size_t alloc_extra(enum kind kind) { return kind == KIND_SCANNED ? region.extra : region.collected_extra; }
 
 static void *alloc_memory(const struct alloc_request *request, bool *zero) {
   unsigned class = size_class_count;

@@ -104,6 +104,7 @@ static bool birth_begin(void) {
   birth_recording = birth_options.mode == MODE_LEAKS || sites;
   bool good = heap_init(birth_recording) == 0;
   region.extra = birth_options.mode == MODE_COLLECT;
+  region.collected_extra = 1;
   heap_set_limit(birth_options.max_heap);
   if (birth_options.mode == MODE_LEAKS) region.live_mask = 0xff; /* see alloc_live_slow */
   if (good && birth_recording) site_init((unsigned)birth_options.max_frames);

@@ -31,6 +31,7 @@ struct collector_wishes collector_wishes;
 /* A counter; programs set it, too. */
 __attribute__((visibility("default"))) int GC_dont_gc;
 static _Atomic bool collector_forbidden;
+bool (*collector_wants_exact)(void);
 
 static _Atomic int collector_arming; /* 0, or 1 while one thread arms, 2 afterwards */
 static _Atomic int collector_refused; /* why it cannot be armed */
@@ -48,6 +49,12 @@ static THREAD_LOCAL struct {
 
 /* --- arming --- */
 
+bool collector_is_exact(void) {
+  bool exact = !hook_serves_malloc && collector_wants_exact && collector_wants_exact();
+  region.collected_extra = !exact;
+  return exact;
+}
+
 static void collector_settle(void) {
   struct pace_settings settings = {
       .threshold = {birth_options.threshold0, (size_t)birth_options.threshold1, (size_t)birth_options.threshold2},
@@ -59,6 +66,7 @@ static void collector_settle(void) {
   sweep_poison = birth_options.poison;
   remember_init((enum track_way)birth_options.write_tracking);
   pace_init(&settings);
+  collector_is_exact();
 }
 
 static int collector_arm_first(void) {
@@ -186,6 +194,7 @@ static struct collect_request collector_request(unsigned generation, enum collec
       .no_libraries = collector_wishes.no_libraries,
       .segment = collector_wishes.segment,
       .unaligned = birth_options.unaligned,
+      .exact = collector_is_exact(),
       .other_roots = collector_other_roots,
       .stopped = gc_events_stopped(),
   };

@@ -13,6 +13,11 @@
 extern bool collector_is_armed;
 /* The program's own roots (libgc's GC_push_other_roots); NULL: there are none. */
 extern void (*collector_other_roots)(void);
+/* Whether words of objects and of data are to count only where they point to an object's beginning or to a known displacement (libgc's policy, which
+ * a program may change at any time); NULL: no. It does not hold where malloc is ours, whose programs point anywhere. */
+extern bool (*collector_wants_exact)(void);
+/* Asks it: objects are not made longer by a byte, for pointers to their ends, where such do not count anyway. */
+bool collector_is_exact(void);
 
 /* What a program wants otherwise, by the variables and calls that libgc has for it. All 0: as is best. */
 extern struct collector_wishes {

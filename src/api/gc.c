@@ -62,7 +62,7 @@ static inline void *gc_zero(void *p, size_t size) {
 /* The first use arms the collector; a mode that collects nothing serves the memory all the same. Small objects are zeroed here,
  * as far as their slots reach; of large ones fresh memory need not be. */
 static void *gc_alloc(size_t size, enum kind kind, const struct site_start *start) {
-  bool small = size < size_class_most, zero = kind_is_scanned(kind);
+  bool small = size <= size_class_most - (size_t)region.collected_extra, zero = kind_is_scanned(kind);
   if (unlikely(!collector_is_armed)) collector_arm();
   void *p = alloc(&(struct alloc_request){.size = size, .align = 1, .kind = kind, .zero = zero && !small}, start);
   if (unlikely(!p)) return gc_out_of_memory(size);
@@ -132,14 +132,14 @@ static SLOW void *gc_malloc_atomic_refilled(size_t size) {
  * collector was armed, so there is nothing to ask here. What is allocated is counted where free words are filled. */
 PUBLIC void *GC_malloc(size_t size) {
   if (unlikely(size >= size_class_most)) return gc_malloc_slow(size);
-  struct bin *bin = &cache_fast->bins[KIND_COLLECTED][size_class_of(size + 1)];
+  struct bin *bin = &cache_fast->bins[KIND_COLLECTED][size_class_of(size + region.collected_extra)];
   void *p = cache_take(bin);
   return likely(p) ? gc_zero(p, bin->size) : gc_malloc_refilled(size);
 }
 
 PUBLIC void *GC_malloc_atomic(size_t size) {
   if (unlikely(size >= size_class_most)) return gc_malloc_atomic_slow(size);
-  void *p = cache_take(&cache_fast->bins[KIND_POINTER_FREE][size_class_of(size + 1)]);
+  void *p = cache_take(&cache_fast->bins[KIND_POINTER_FREE][size_class_of(size + region.collected_extra)]);
   return likely(p) ? p : gc_malloc_atomic_refilled(size);
 }
 

@@ -110,7 +110,7 @@ static void collect_use_colour(const struct collect *collect) {
 static void collect_root(uintptr_t lo, uintptr_t hi, void *arg) {
   struct collect *collect = arg;
   collect->facts->root_bytes += hi - lo;
-  mark_range(lo, hi);
+  (roots_data ? mark_data : mark_range)(lo, hi);
   mark_mangled(lo, hi);
 }
 
@@ -297,7 +297,7 @@ static unsigned collect_markers(const struct collect *collect) {
 
 static int collect_begin_marking(struct collect *collect, const struct world_thread *threads, unsigned count) {
   bool concurrent = collect->request->concurrent && collect->generation == 2;
-  struct mark_options options = {.unaligned = collect->request->unaligned, .no_scouts = true, .running = concurrent, .later = concurrent,
+  struct mark_options options = {.unaligned = collect->request->unaligned, .exact = collect->request->exact, .no_scouts = true, .running = concurrent, .later = concurrent,
                                  .markers = collect_markers(collect)};
   int error = mark_begin(&options);
   collect_each_aged(collect, REGION_AGE_0, collect_colour_new);

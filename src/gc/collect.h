@@ -47,7 +47,8 @@ struct collect_request {
   bool no_libraries;    /* and no library's data are roots then; */
   int (*segment)(const char *name, void *lo, size_t size); /* or whose this denies */
   bool unaligned;
-  void (*other_roots)(void); /* tells more roots by mark_range, with the world stopped; NULL: there are none */
+  bool exact;           /* of mark_options: words of objects and of data must lead to where objects begin */
+  void (*other_roots)(void); /* tells more roots by mark_range or mark_data, with the world stopped; NULL: there are none */
   void (*stopped)(const struct world_thread *threads, unsigned count); /* told of all threads, with the world stopped; or NULL */
   struct world_thread self; /* the calling thread, where its live stack begins */
 };

@@ -311,10 +311,10 @@ static void finalize_mark_others(uintptr_t object) {
   }
   for (uintptr_t at = object; at < end; at += sizeof(uintptr_t)) {
     if (*(const volatile uintptr_t *)at - object >= size) continue;
-    mark_range(from, at);
+    mark_data(from, at);
     from = at + sizeof(uintptr_t);
   }
-  mark_range(from, end);
+  mark_data(from, end);
 }
 
 static void finalize_mark_through(struct finalizer *f) {

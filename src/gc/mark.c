@@ -106,31 +106,38 @@ static void mark_push_range(struct marker *m, uintptr_t lo, size_t size) {
 
 /* --- words --- */
 
-ALWAYS_INLINE void mark_word(struct marker *m, uintptr_t word, bool sparse, bool running) {
+_Atomic uint8_t mark_displacements[mark_displacements_most + 1] = {1};
+
+static size_t mark_displacement(size_t bytes) { return bytes < mark_displacements_most ? bytes : mark_displacements_most; }
+
+void mark_add_displacement(size_t bytes) { atomic_store(&mark_displacements[mark_displacement(bytes)], 1); }
+bool mark_is_displacement(size_t bytes) { return atomic_load(&mark_displacements[mark_displacement(bytes)]); }
+
+ALWAYS_INLINE void mark_word(struct marker *m, uintptr_t word, bool sparse, bool running, bool exact) {
   uintptr_t offset = word - m->base;
-  if (offset < m->limit) mark_offset(m, offset, sparse, running);
+  if (offset < m->limit) mark_offset(m, offset, sparse, running, exact);
 }
 
-void mark_word_told(struct marker *m, uintptr_t word) { mark_word(m, word, true, m->running); }
+void mark_word_told(struct marker *m, uintptr_t word) { mark_word(m, word, true, m->running, m->exact); }
 
 /* Looks at the words of [lo, lo + size). */
-ALWAYS_INLINE void mark_words(struct marker *m, uintptr_t lo, size_t size, bool sparse, bool running) {
+ALWAYS_INLINE void mark_words(struct marker *m, uintptr_t lo, size_t size, bool sparse, bool running, bool exact) {
   const uintptr_t end = lo + size, base = m->base; /* in registers: a store of a state byte may alias anything */
   const size_t limit = m->limit;
   for (; lo < end; lo += sizeof(uintptr_t)) {
     uintptr_t offset = *(const volatile uintptr_t *)lo - base;
-    if (unlikely(offset < limit)) mark_offset(m, offset, sparse, running);
+    if (unlikely(offset < limit)) mark_offset(m, offset, sparse, running, exact);
   }
 }
 
 /* At any byte: the words that begin in [lo, lo + size) and end by hi. */
-static void mark_bytes(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi) {
+static void mark_bytes(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi, bool exact) {
   uintptr_t end = lo + size;
   if (end > hi - (sizeof(uintptr_t) - 1)) end = hi - (sizeof(uintptr_t) - 1);
   for (; lo < end; lo++) {
     uintptr_t word;
     memcpy(&word, (const void *)lo, sizeof word);
-    mark_word(m, word, false, m->running);
+    mark_word(m, word, false, m->running, exact);
   }
 }
 
@@ -172,7 +179,7 @@ static void mark_put_off(struct marker *m, uintptr_t lo, uintptr_t hi) {
   else if (!mark_append(&m->later, &m->later_count, &m->later_mapped, (struct mark_later){lo, hi})) m->failed = true;
 }
 
-static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi) {
+static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi, bool exact) {
   if (m->running) {
     mark_put_off(m, lo, hi);
     return;
@@ -183,21 +190,21 @@ static void mark_copied(struct marker *m, uintptr_t lo, uintptr_t hi) {
     size_t got = holes_copy(lo, m->buffer, next - lo);
     if (got < next - lo) m->failed = true;
     if (m->unaligned && got >= sizeof(uintptr_t))
-      mark_bytes(m, (uintptr_t)m->buffer, got, (uintptr_t)m->buffer + got);
+      mark_bytes(m, (uintptr_t)m->buffer, got, (uintptr_t)m->buffer + got, exact);
     else
-      mark_words(m, (uintptr_t)m->buffer, bits_align_down(got, sizeof(uintptr_t)), false, m->running);
+      mark_words(m, (uintptr_t)m->buffer, bits_align_down(got, sizeof(uintptr_t)), false, m->running, exact);
   }
 }
 
 /* The same as mark_words where that does not do. */
-static __attribute__((noinline)) void mark_oddly(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi) {
+static __attribute__((noinline)) void mark_oddly(struct marker *m, uintptr_t lo, size_t size, uintptr_t hi, bool exact) {
   uintptr_t last = hi - lo - size < sizeof(uintptr_t) ? hi : lo + size + sizeof(uintptr_t);
   if (holes_any() && holes_meet(lo, last))
-    mark_copied(m, lo, lo + size);
+    mark_copied(m, lo, lo + size, exact);
   else if (m->unaligned)
-    mark_bytes(m, lo, size, hi);
+    mark_bytes(m, lo, size, hi, exact);
   else
-    mark_words(m, lo, size, false, m->running);
+    mark_words(m, lo, size, false, m->running, exact);
 }
 
 /* --- objects that are not simply a run of words --- */
@@ -207,7 +214,7 @@ static void mark_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
   if (present && mark_may_read(lo, hi))
     mark_push_range(m, lo, hi - lo);
   else
-    mark_copied(m, lo, hi);
+    mark_copied(m, lo, hi, m->exact);
 }
 
 static void mark_large(uintptr_t lo, size_t size, os_maps_range *each, struct marker *m) {
@@ -236,12 +243,12 @@ static __attribute__((noinline)) void mark_look_slow(struct marker *m, uint64_t 
   }
   size_t size = (object & UNITS_LENGTH) * sizeof(uintptr_t), part = size;
   if (size > mark_chunk) mark_push_range(m, lo + mark_chunk, size - (part = mark_chunk));
-  mark_oddly(m, lo, part, lo + size);
+  mark_oddly(m, lo, part, lo + size, m->exact);
 }
 
 /* --- the loop --- */
 
-ALWAYS_INLINE void mark_look(struct marker *m, uint64_t object, bool sparse, bool running) {
+ALWAYS_INLINE void mark_look(struct marker *m, uint64_t object, bool sparse, bool running, bool exact) {
   const uint64_t chunk = mark_chunk / sizeof(uintptr_t);
   uint64_t length = object & UNITS_LENGTH;
   if (unlikely((object & UNITS_LARGE) | m->odd)) {
@@ -252,7 +259,7 @@ ALWAYS_INLINE void mark_look(struct marker *m, uint64_t object, bool sparse, boo
     mark_push(m, object + (chunk << units_length_bits) - chunk);
     length = chunk;
   }
-  mark_words(m, m->base + (object >> units_length_bits) * sizeof(uintptr_t), length * sizeof(uintptr_t), sparse, running);
+  mark_words(m, m->base + (object >> units_length_bits) * sizeof(uintptr_t), length * sizeof(uintptr_t), sparse, running, exact);
 }
 
 /* With hardly anything under way for a while, and that slow, scouts go ahead: see scout.h. A list laid out in
@@ -300,7 +307,7 @@ ALWAYS_INLINE void mark_prefetch_once(uintptr_t base, uint64_t object) {
   __builtin_prefetch((void *)(at + (words < mark_ahead_words ? words : mark_ahead_words) * sizeof(uintptr_t) - 1), 0, 0);
 }
 
-ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
+ALWAYS_INLINE void mark_loop(struct marker *m, bool running, bool exact) {
   enum { few = 2 };
   for (;;) {
     if (unlikely(++m->patience % mark_attend_every == 0) &&
@@ -317,7 +324,7 @@ ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
         mark_lone(m);
       else
         m->lone = 0;
-      mark_look(m, m->objects[m->object_head++ % mark_object_ring], under_way <= few, running);
+      mark_look(m, m->objects[m->object_head++ % mark_object_ring], under_way <= few, running, exact);
       continue;
     }
     if (m->state_head == m->state_tail) return;
@@ -326,26 +333,28 @@ ALWAYS_INLINE void mark_loop(struct marker *m, bool running) {
   }
 }
 
-static __attribute__((noinline)) void mark_loop_stopped(struct marker *m) { mark_loop(m, false); }
-static __attribute__((noinline)) void mark_loop_running(struct marker *m) { mark_loop(m, true); }
+static __attribute__((noinline)) void mark_loop_stopped(struct marker *m) { mark_loop(m, false, false); }
+static __attribute__((noinline)) void mark_loop_running(struct marker *m) { mark_loop(m, true, false); }
+static __attribute__((noinline)) void mark_loop_exact_stopped(struct marker *m) { mark_loop(m, false, true); }
+static __attribute__((noinline)) void mark_loop_exact_running(struct marker *m) { mark_loop(m, true, true); }
 
 void mark_run(struct marker *m) {
-  if (m->running)
-    mark_loop_running(m);
+  if (m->exact)
+    (m->running ? mark_loop_exact_running : mark_loop_exact_stopped)(m);
   else
-    mark_loop_stopped(m);
+    (m->running ? mark_loop_running : mark_loop_stopped)(m);
 }
 
 /* --- ranges --- */
 
 /* Looks at a range of any size without putting it on the stack. */
-static void mark_now(struct marker *m, uintptr_t lo, uintptr_t hi) {
+static void mark_now(struct marker *m, uintptr_t lo, uintptr_t hi, bool exact) {
   for (uintptr_t next; lo < hi; lo = next) {
     next = hi - lo > mark_chunk ? lo + mark_chunk : hi;
     if (unlikely(m->odd))
-      mark_oddly(m, lo, next - lo, hi);
+      mark_oddly(m, lo, next - lo, hi, exact);
     else
-      mark_words(m, lo, next - lo, false, m->running);
+      mark_words(m, lo, next - lo, false, m->running, exact);
     if (!mark.later) mark_run(m);
   }
 }
@@ -353,10 +362,10 @@ static void mark_now(struct marker *m, uintptr_t lo, uintptr_t hi) {
 static void mark_pages_now(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
   struct marker *m = arg;
   if (present) {
-    mark_now(m, lo, hi);
+    mark_now(m, lo, hi, m->exact);
     return;
   }
-  mark_copied(m, lo, hi);
+  mark_copied(m, lo, hi, m->exact);
   if (!mark.later) mark_run(m);
 }
 
@@ -370,14 +379,14 @@ static void mark_object_now(struct marker *m, struct block *block, uint32_t slot
   else if (size >= mark_paged)
     mark_large(lo, size, mark_pages_now, m);
   else
-    mark_now(m, lo, lo + size);
+    mark_now(m, lo, lo + size, m->exact);
 }
 
 /* An entry of the stack has an even number of words, in the heap. */
 void mark_part(struct marker *m, uintptr_t lo, size_t size) {
   size_t words = size / sizeof(uintptr_t);
   if (lo - m->base >= region.span) {
-    mark_now(m, lo, lo + words * sizeof(uintptr_t));
+    mark_now(m, lo, lo + words * sizeof(uintptr_t), m->exact);
     return;
   }
   if (words % 2) mark_word_told(m, *(const volatile uintptr_t *)(lo + (words - 1) * sizeof(uintptr_t)));
@@ -421,14 +430,16 @@ static void mark_go_on(struct marker *m) {
 
 /* --- what is told --- */
 
-void mark_range(uintptr_t lo, uintptr_t hi) {
-  struct marker *m = mark.markers;
+static void mark_told_range(struct marker *m, uintptr_t lo, uintptr_t hi, bool exact) {
   if (!m->unaligned) lo = bits_align_up(lo, sizeof(uintptr_t));
   if (!m->unaligned) hi = bits_align_down(hi, sizeof(uintptr_t));
   if (hi < lo + sizeof(uintptr_t) || hi < lo) return;
-  mark_now(m, lo, hi);
+  mark_now(m, lo, hi, exact);
   mark_finish(m);
 }
+
+void mark_range(uintptr_t lo, uintptr_t hi) { mark_told_range(mark.markers, lo, hi, false); }
+void mark_data(uintptr_t lo, uintptr_t hi) { mark_told_range(mark.markers, lo, hi, mark.markers->exact); }
 
 /* rol(value ^ guard, 17): an address has its top 17 bits clear, so those of the guard show in the lowest 17. */
 void mark_mangled(uintptr_t lo, uintptr_t hi) {
@@ -440,7 +451,7 @@ void mark_mangled(uintptr_t lo, uintptr_t hi) {
   for (lo = bits_align_up(lo, sizeof(uintptr_t)); lo < hi; lo += sizeof(uintptr_t)) {
     uint64_t word = *(const volatile uint64_t *)lo;
     if (unlikely((word & (((uint64_t)1 << turn) - 1)) == low))
-      mark_word_told(m, (word >> turn | word << (64 - turn)) ^ guard);
+      mark_word(m, (word >> turn | word << (64 - turn)) ^ guard, true, m->running, false);
   }
   mark_finish(m);
 }
@@ -480,7 +491,7 @@ static uint8_t mark_young_words(struct marker *m, const volatile uintptr_t *word
     if (offset >= m->limit) continue;
     uint8_t here = atomic_load_explicit(&region.ages[offset >> block_unit_shift], memory_order_relaxed);
     met |= here;
-    if (here & ages) mark_offset(m, offset, false, m->running);
+    if (here & ages) mark_offset(m, offset, false, m->running, m->exact);
   }
   return met;
 }
@@ -488,7 +499,7 @@ static uint8_t mark_young_words(struct marker *m, const volatile uintptr_t *word
 static __attribute__((noinline)) uint8_t mark_young_oddly(struct marker *m, uintptr_t lo, uintptr_t hi, uint8_t ages) {
   uint8_t met = 0;
   if (m->unaligned) { /* the filter is for words: all of it, then */
-    mark_now(m, lo, hi);
+    mark_now(m, lo, hi, m->exact);
     return REGION_AGE_0 | REGION_AGE_1;
   }
   for (uintptr_t next; lo < hi; lo = next) {
@@ -513,7 +524,7 @@ struct mark_young_found {
 
 static void mark_young_found(struct marker *m, struct mark_young_found *found) {
   for (uint32_t i = 0; i < found->count; i++)
-    if (likely(found->offset[i] < m->limit)) mark_offset(m, found->offset[i], false, m->running);
+    if (likely(found->offset[i] < m->limit)) mark_offset(m, found->offset[i], false, m->running, m->exact);
   found->count = 0;
 }
 
@@ -627,6 +638,7 @@ static void mark_prepare(struct marker *m, const struct mark_options *options) {
   m->units = units_table();
   m->unaligned = options->unaligned;
   m->odd = m->unaligned || holes_any();
+  m->exact = options->exact;
   m->running = options->running;
   m->failed = m->overflow = false;
   m->later_count = m->aside_count = 0;

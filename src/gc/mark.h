@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The marker: paints what can be reached. Conservative: any word that points into a slot, at its start or
- * inside, keeps it. Knows words, slots and state bytes; knows nothing of roots, threads or leaks.
+ * inside, keeps it, unless words of objects are to be exact. Knows words, slots and state bytes; knows nothing of roots, threads or leaks.
  *
  * The heap lock is held from mark_begin to mark_end, and the world is stopped, unless threads of ours go on marking between
  * two stops (concurrent.h). Ranges are told by one thread. With several markers what was told is only begun with: mark_all brings it to
@@ -18,6 +18,8 @@ struct mark_colour {
 
 struct mark_options {
   bool unaligned;      /* a pointer may begin at any byte, not only at a word */
+  bool exact;          /* words of objects and of mark_data count only where they lead to an object's beginning, or by a known displacement
+                          behind it (mark_add_displacement) */
   bool running;        /* the program runs meanwhile: states are changed by atomic exchange, and what is new (exactly LIVE)
                           is not taken */
   bool later;          /* what the ranges lead to waits for mark_all or concurrent_begin */
@@ -37,6 +39,14 @@ void mark_use(struct mark_colour colour);
 /* Takes what the words of [lo, hi) point to, and all that is reachable from there. Every page must be
  * readable. */
 void mark_range(uintptr_t lo, uintptr_t hi);
+
+/* The same for memory in which words count as in objects: of mark_options, exact holds. */
+void mark_data(uintptr_t lo, uintptr_t hi);
+
+/* From now on, and for ever: so many bytes behind an object's beginning. 0 always is. Those above mark_displacements_most all are, as soon as one is. */
+enum { mark_displacements_most = 4096 };
+void mark_add_displacement(size_t bytes);
+bool mark_is_displacement(size_t bytes);
 
 /* The same for words that setjmp has mangled, as the C library does it on x86-64. */
 void mark_mangled(uintptr_t lo, uintptr_t hi);

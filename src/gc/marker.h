@@ -49,6 +49,7 @@ struct marker {
   struct mark_colour colour;
   uint8_t scouted;        /* MARK_SCOUTED when scouts are out, STATE_LIVE when somebody is told of all, else 0 */
   bool unaligned, odd;    /* odd: objects cannot simply be read word by word */
+  bool exact;             /* see mark_options */
   bool running;
   bool failed;            /* something could not be read */
   bool overflow;          /* something was painted and is not on the stack */
@@ -84,7 +85,7 @@ struct marker *mark_marker(unsigned number);
  * stack. */
 void mark_run(struct marker *m);
 void mark_push_slow(struct marker *m, uint64_t object);
-/* A word that was found by other means than by looking at an object. */
+/* A word of an object, or of what counts like one, that was found by other means than by looking at it. */
 void mark_word_told(struct marker *m, uintptr_t word);
 /* A part of an object, of any size: when its turn comes. */
 void mark_part(struct marker *m, uintptr_t lo, size_t size);
@@ -138,12 +139,23 @@ ALWAYS_INLINE void mark_take(struct marker *m, struct mark_state candidate, bool
   if (candidate.object & UNITS_LENGTH) mark_push(m, candidate.object);
 }
 
-/* offset: of the word in the region, below the limit. sparse: little is under way, so the object is asked for at once. */
-ALWAYS_INLINE void mark_offset(struct marker *m, uintptr_t offset, bool sparse, bool running) {
+/* By how many bytes a word may lead beyond an object's beginning where it must be exact; the last entry is for all that are greater. */
+extern _Atomic uint8_t mark_displacements[mark_displacements_most + 1];
+
+ALWAYS_INLINE bool mark_is_exact(const struct unit *unit, uint64_t slot, uintptr_t offset) {
+  uintptr_t displacement = offset - (mark_object_of(unit, slot) >> units_length_bits) * sizeof(uintptr_t);
+  if (displacement > mark_displacements_most) displacement = mark_displacements_most;
+  return atomic_load_explicit(&mark_displacements[displacement], memory_order_relaxed);
+}
+
+/* offset: of the word in the region, below the limit. sparse: little is under way, so the object is asked for at once. exact: it must lead to the
+ * beginning, or to a known displacement; a constant wherever it matters, as running is. */
+ALWAYS_INLINE void mark_offset(struct marker *m, uintptr_t offset, bool sparse, bool running, bool exact) {
   const struct unit *unit = &m->units[offset >> block_unit_shift];
   uint64_t place = offset % block_unit;
   if (unlikely(!unit->inverse) && place >= unit->step) return; /* behind a large object, or no block */
   uint64_t slot = (place + unit->skip) * unit->inverse >> 32;  /* in the tail of a block the state is ABSENT */
+  if (exact && !mark_is_exact(unit, slot, offset)) return;
   struct mark_state candidate = {unit->state + slot, mark_object_of(unit, slot)};
   __builtin_prefetch(candidate.state, 1);
   if (sparse) __builtin_prefetch((void *)(m->base + offset));

@@ -60,7 +60,7 @@ static void remember_mark_part(uintptr_t lo, uintptr_t hi, void *arg) {
     return;
   }
   *met = all;
-  mark_range(lo, hi);
+  mark_data(lo, hi);
 }
 
 /* Old ones; or, at the end of concurrent marking, what was marked or is new. */

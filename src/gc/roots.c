@@ -39,6 +39,7 @@ enum {
 };
 
 uintptr_t roots_copied;
+bool roots_data;
 
 /* --- what is taken out --- */
 

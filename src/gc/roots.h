@@ -50,5 +50,8 @@ int roots_each(const struct roots_request *request, void (*range)(uintptr_t lo, 
                void *arg);
 /* During a call of range: where the program has what is told as a copy; 0: it is none. */
 extern uintptr_t roots_copied;
+/* The same: it is data, of a module or added by the client; not a stack, registers or storage of a thread, and not unknown (ROOTS_DECLARED alone
+ * tells it apart). */
+extern bool roots_data;
 
 #endif

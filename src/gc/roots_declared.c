@@ -58,8 +58,10 @@ static void roots_around(struct roots *roots, uintptr_t address) {
   }
 }
 
-static void roots_declare_set(struct roots *roots, const struct roots_set *set) {
-  for (size_t i = 0; i < roots_count(set); i++) roots_declare(roots, set->list->at[i].lo, set->list->at[i].hi);
+static void roots_declare_data(struct roots *roots, uintptr_t lo, uintptr_t hi) {
+  roots_data = true;
+  roots_declare(roots, lo, hi);
+  roots_data = false;
 }
 
 /* --- modules --- */
@@ -95,7 +97,7 @@ static void roots_module(const struct dl_phdr_info *info, void *arg) {
     if (part->p_type == PT_TLS && tls < roots_modules) roots_tls_bytes[tls] = part->p_memsz;
     if (part->p_type != PT_LOAD || !(part->p_flags & PF_W) || silent) continue;
     if (roots_wants(declaring, info->dlpi_name, lo, part->p_memsz))
-      roots_declare(declaring->roots, lo, lo + part->p_memsz);
+      roots_declare_data(declaring->roots, lo, lo + part->p_memsz);
   }
 }
 
@@ -181,7 +183,7 @@ int roots_declared(struct roots *roots) {
   for (unsigned i = 0; i < roots->request->count && !declaring.unknown; i++)
     roots_declare_thread(&declaring, &roots->request->threads[i]);
   if (declaring.unknown) return ENOTSUP;
-  roots_declare_set(roots, &roots_added);
-  roots_declare_set(roots, &roots_kept);
+  for (size_t i = 0; i < roots_count(&roots_added); i++) roots_declare_data(roots, roots_added.list->at[i].lo, roots_added.list->at[i].hi);
+  for (size_t i = 0; i < roots_count(&roots_kept); i++) roots_declare(roots, roots_kept.list->at[i].lo, roots_kept.list->at[i].hi);
   return 0;
 }

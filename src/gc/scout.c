@@ -237,7 +237,7 @@ static void scouts_mark_log(struct marker *m, const struct scouts_log *log) {
     if (i + scouts_ahead < log->count) __builtin_prefetch((void *)log->entry[i + scouts_ahead], 1);
     uintptr_t entry = log->entry[i];
     if (entry - m->base < m->limit)
-      mark_offset(m, entry - m->base, false, false);
+      mark_offset(m, entry - m->base, false, false, false);
     else
       *(uint8_t *)entry |= STATE_MARK;
   }

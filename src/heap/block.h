@@ -98,6 +98,7 @@ struct region {
   _Atomic uint8_t *ages;           /* one byte a unit: REGION_AGE_*, what may be found there; the truth or more */
   uint8_t extra;                   /* bytes that malloc adds to what is asked for: where memory is reclaimed, one, so that a pointer
                                       to the end of an object, which C allows, still points into it */
+  uint8_t collected_extra;         /* the same for collected kinds: one, but where such a pointer would not count */
   uint8_t live_mask;               /* a slot may be freed at once when (state & live_mask) == STATE_LIVE */
 };
 

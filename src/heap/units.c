@@ -87,7 +87,7 @@ static struct unit units_entry(const struct block *block, size_t at) {
   }
   size_t left = block->start + block->size - address;
   if (block->start + block->size <= address) left = 0; /* it has shrunk, but kept its units */
-  unit.object = scanned ? units_object(block->start, block->types ? UNITS_TYPED : UNITS_LARGE) : 0;
+  unit.object = units_object(block->start, !scanned ? 0 : block->types ? UNITS_TYPED : UNITS_LARGE);
   unit.step = left < block_unit ? left : block_unit;
   return unit;
 }

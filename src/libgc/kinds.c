@@ -147,8 +147,10 @@ PUBLIC void GC_set_push_other_roots(GC_push_other_roots_proc function) { GC_push
 PUBLIC GC_push_other_roots_proc GC_get_push_other_roots(void) { return GC_push_other_roots; }
 
 PUBLIC void GC_push_all(void *lo, void *hi) {
+  if (lo < hi) mark_data((uintptr_t)lo, (uintptr_t)hi);
+}
+PUBLIC void GC_push_all_eager(void *lo, void *hi) {
   if (lo < hi) mark_range((uintptr_t)lo, (uintptr_t)hi);
 }
-PUBLIC void GC_push_all_eager(void *lo, void *hi) { GC_push_all(lo, hi); }
 PUBLIC void GC_push_conditional(void *lo, void *hi, int all) { GC_push_all(lo, hi), (void)all; }
 PUBLIC void GC_push_finalizer_structures(void) {}

@@ -436,8 +436,9 @@ void GC_debug_register_finalizer_no_order(void *object, GC_finalization_proc fun
 void GC_debug_register_finalizer_unreachable(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function,
                                              void **old_data);
 
-/* Do nothing: all interior pointers count, and who writes where is found by itself. */
+/* As GC_register_displacement, by the pointer that the program has; of plain objects as well. */
 void GC_debug_register_displacement(size_t offset);
+/* Do nothing: who writes where is found by itself. */
 void GC_debug_change_stubborn(const void *object);
 void GC_debug_end_stubborn_change(const void *object);
 /* *(void **)p = q, after both were checked as below. */
@@ -516,7 +517,8 @@ void *GC_post_incr(void **p, ptrdiff_t bytes) __attribute__((nonnull(1)));
  * heap that is no object. Outside of the heap it is enough that there is memory. */
 void *GC_is_visible(void *p);
 
-/* p, if it is in the heap at all, is in an object that is allocated. Wherever in it: all interior pointers count. */
+/* p, if it is in the heap at all, is in an object that is allocated; where pointers into objects do not count (GC_set_all_interior_pointers), at its
+ * beginning or a registered displacement. */
 void *GC_is_valid_displacement(void *p);
 
 typedef void(GC_CALLBACK *GC_pointer_print_proc)(void *p);

@@ -11,6 +11,7 @@
 #include "api/collector.h"
 #include "base/bits.h"
 #include "gc.h"
+#include "gc/mark.h"
 #include "gc/settle.h"
 #include "gc/watch.h"
 #include "gc_mark.h"
@@ -67,6 +68,7 @@ void *debug_dress(void *base, size_t size, unsigned kind, const struct debug_fro
   header->guard = debug_guard_of(header + 1);
   memset((char *)debug_pointer(header) + size, debug_fence, debug_fence_bytes(size));
   atomic_fetch_or(count, COUNT_DEBUG);
+  mark_add_displacement(debug_header_bytes);
   debug_begin();
   return debug_pointer(header);
 }
@@ -301,8 +303,13 @@ static size_t debug_displaced_size(const void *p) {
 
 const struct alloc_displaced debug_displaced = {debug_displaced_free, debug_displaced_resize, debug_displaced_size};
 
+/* A plain object is at hand as well. */
+PUBLIC void GC_debug_register_displacement(size_t offset) {
+  mark_add_displacement(offset);
+  mark_add_displacement(debug_header_bytes + offset);
+}
+
 /* --- what is told of writing: nothing need be --- */
 
 PUBLIC void GC_debug_change_stubborn(const void *p) { (void)p; }
 PUBLIC void GC_debug_end_stubborn_change(const void *p) { (void)p; }
-PUBLIC void GC_debug_register_displacement(size_t offset) { (void)offset; }

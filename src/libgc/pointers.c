@@ -6,6 +6,7 @@
 #include "api/alloc.h"
 #include "api/collector.h"
 #include "gc.h"
+#include "gc/mark.h"
 #include "libgc/debug.h"
 #include "libgc/libgc.h"
 #include "os/memory.h"
@@ -20,7 +21,7 @@ static void pointers_same_failed(void *p, void *q) {
 }
 
 static void pointers_displacement_failed(void *p) {
-  debug_say("GC_is_valid_displacement: %p does not point to an object that is allocated", p);
+  debug_say("GC_is_valid_displacement: %p does not point to an object that is allocated, or to a displacement that counts", p);
   abort();
 }
 
@@ -81,7 +82,9 @@ PUBLIC void *GC_post_incr(void **p, ptrdiff_t bytes) {
 
 /* Any place inside an object is one. In the heap and in none: the pointer dangles. */
 PUBLIC void *GC_is_valid_displacement(void *p) {
-  if (GC_is_heap_ptr(p) && !GC_base(p)) GC_is_valid_displacement_print_proc(p);
+  char *base = GC_base(p);
+  bool counts = base && (GC_all_interior_pointers || mark_is_displacement((size_t)((char *)p - base)));
+  if (GC_is_heap_ptr(p) && !counts) GC_is_valid_displacement_print_proc(p);
   return p;
 }
 

@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-enum { many = 200, nearly = many / 10, word = 3, registered = 5, far = 4200 };
+enum { many = 200, nearly = many / 10, word = 3, registered = 5, tag = 2, far = 4200 };
 
 static void *root[many]; /* the holders */
 static uintptr_t hidden[many];
@@ -46,6 +46,9 @@ static void *make_typed(void) {
   return GC_malloc_explicitly_typed(64, GC_make_descriptor(bits, 8));
 }
 
+/* Behind their header, which debug objects have; hidden is where they begin. */
+static void *make_debug(void) { return GC_debug_malloc(64, GC_EXTRAS); }
+
 static struct GC_ms_entry *mark_word(GC_word *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, GC_word environment) {
   (void)environment;
   return GC_MARK_AND_PUSH((void *)object[word], top, limit, (void **)&object[word]);
@@ -60,7 +63,7 @@ static void *make_with_procedure(void) {
 __attribute__((noinline)) static void hold(make *target, size_t offset) {
   for (int i = 0; i < many; i++) {
     char *p = target();
-    hidden[i] = ~(uintptr_t)p;
+    hidden[i] = ~(uintptr_t)GC_base(p);
     ((char **)root[i])[word] = p + offset;
   }
   wipe();
@@ -142,6 +145,11 @@ static void test_targets(void) {
   check(make_plain, make_atomic_large, 20000, false, "insides of large pointer-free objects");
   check(make_plain, make_atomic_large, registered, true, "a displacement of large pointer-free objects");
   check(make_plain, make_typed, registered, true, "a displacement of typed objects");
+  check(make_plain, make_debug, 0, true, "beginnings of debug objects");
+  check(make_plain, make_debug, 24, false, "insides of debug objects");
+  GC_debug_register_displacement(tag);
+  check(make_plain, make_debug, tag, true, "a displacement of debug objects");
+  check(make_plain, make_plain, tag, true, "which is one of others, too");
 }
 
 static void test_large(void) {
@@ -242,6 +250,19 @@ static void test_threads(void) {
 /* volatile: the compiler knows that an object has no more than was asked for */
 static volatile size_t sixteen = 16;
 
+static unsigned complaints;
+static void count_complaint(void *p) { complaints += p != NULL; }
+
+static void test_asking(void) {
+  char *p = GC_malloc(64);
+  GC_is_valid_displacement_print_proc = count_complaint;
+  GC_is_valid_displacement(p);
+  GC_is_valid_displacement(p + registered);
+  OK(complaints == 0, "beginnings and displacements are valid");
+  GC_is_valid_displacement(p + 8);
+  OK(complaints == 1, "others are not");
+}
+
 static void test_sizes(void) {
   OK(GC_size(GC_malloc(sixteen)) == (ignored ? 32 : 16), "nothing is added for pointers to the end");
   OK(GC_size(GC_malloc_atomic(sixteen)) == (ignored ? 32 : 16), "nor to pointer-free objects");
@@ -276,6 +297,7 @@ int main(int argc, char **argv) {
   OK(GC_get_all_interior_pointers() == 0, "until the variable is set");
   GC_register_displacement(registered);
   ignored = heap_serves_malloc();
+  test_asking();
   test_sizes();
   test_holders();
   test_targets();

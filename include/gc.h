@@ -224,8 +224,9 @@ typedef void(GC_CALLBACK *GC_finalization_proc)(void *object, void *data);
 /* From now on the object, which an allocation returned, has this finalizer; NULL: none. It had one at most before, which is told through
  * old_function and old_data, where these are not NULL (NULL and NULL: none). It is run once, and is not registered any more from the moment the
  * collector found it to be due. data is a root until then: if it leads to the object, that never happens. Where no live object begins at the
- * address, and in mode leaks, nothing is done, and told are NULL and NULL. When there is no memory, errno is ENOMEM, nothing was changed, and
- * nothing is told. Whatever ends the object itself (GC_free, GC_realloc that moves it) ends the registration.
+ * address, nothing is done, and told are NULL and NULL. When there is no memory, errno is ENOMEM, nothing was changed, and nothing is told.
+ * Whatever ends the object itself (GC_free, GC_realloc that moves it) ends the registration. In mode leaks nothing becomes due by itself:
+ * finalizers are run by GC_unref, GC_finalize_all, and at exit if that is asked for.
  *
  * The order: of unreachable objects with finalizers those come first to which no other one leads. What these lead to lives, and its turn
  * comes with a later collection. An object that leads to itself, by any way, is never due: see GC_get_garbage. */

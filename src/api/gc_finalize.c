@@ -21,11 +21,13 @@ __attribute__((visibility("default"))) int GC_find_leak;
 
 /* --- registering --- */
 
-/* False, and nothing is done: no live object begins there, this mode collects nothing, or what is found unreachable is a leak to be told. */
+/* False, and nothing is done: no live object begins there, or what is found unreachable is a leak to be told. Where nothing is collected they are
+ * still due with the last reference. */
 static bool finalize_may(void *object) {
   struct block *block;
   uint32_t slot;
-  return object && !GC_find_leak && collector_arm() == 0 && alloc_find(object, &block, &slot);
+  int error = object && !GC_find_leak ? collector_arm() : EINVAL;
+  return (!error || error == ENOTSUP) && alloc_find(object, &block, &slot);
 }
 
 static void finalize_register(void *object, GC_finalization_proc function, void *data, enum finalize_order order,

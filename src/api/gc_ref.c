@@ -119,6 +119,8 @@ static void ref_finalized(void *p, const struct site_start *start) {
 void gc_ref_finalized(void *object) {
   struct site_start start;
   SITE_CALLER(&start);
+  watch_lock(); /* who lends it may not have said so yet */
+  watch_unlock();
   ref_finalized(object, &start);
 }
 

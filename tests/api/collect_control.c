@@ -331,6 +331,31 @@ static void test_leaks_held(void) {
   OK(after <= before + 5, "but not what is pinned, nor values of weak maps: %ld, and %ld before", after, before);
 }
 
+static void *ends[20];
+static int finalized;
+static void GC_CALLBACK count_finalized(void *object, void *data) {
+  (void)object;
+  finalized += data != NULL;
+}
+
+__attribute__((noinline)) static void with_data(void) {
+  for (int i = 0; i < 20; i++) {
+    ends[i] = GC_malloc(32);
+    GC_register_finalizer(ends[i], count_finalized, GC_malloc(64), NULL, NULL);
+  }
+}
+
+/* What ends with its last reference does so in each mode. */
+static void test_leaks_finalized(void) {
+  long before = GC_leak_check();
+  with_data();
+  wipe();
+  long after = GC_leak_check();
+  OK(after <= before + 5, "nor what finalizers were given: %ld, and %ld before", after, before);
+  for (int i = 0; i < 20; i++) GC_unref(ends[i]);
+  OK(finalized == 20, "with the last reference they are run: %d", finalized);
+}
+
 static void test_leaks(void) {
   crowd_make(&crowd, GC_malloc, 48, NULL);
   wipe();
@@ -347,6 +372,7 @@ static void test_leaks(void) {
   OK(strcmp(GC_get_write_tracking(&why), "none") == 0 && why, "and nothing to track");
   OK(GC_leak_check() > 0, "what is lost is reported");
   test_leaks_held();
+  test_leaks_finalized();
 }
 
 int main(int argc, char **argv) {

@@ -35,7 +35,7 @@ static void debug_register_with(debug_register *with, void *object, GC_finalizat
   GC_finalization_proc before = NULL;
   void *before_data = &untold;
   struct debug_finalizer *finalizer = NULL;
-  if (!header) {
+  if (!header || GC_find_leak) {
     with(object, function, data, old_function, old_data);
     return;
   }

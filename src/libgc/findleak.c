@@ -14,12 +14,17 @@
 
 #include <stdlib.h>
 
+/* The program aborts when something has leaked; what it frees is kept for a while, to see who writes there. */
 static bool findleak_aborts, findleak_delays;
 
-void findleak_set_abort(bool on) { findleak_aborts = on; }
-void findleak_set_delay_free(bool on) { findleak_delays = on; }
-
 /* --- when --- */
+
+/* Set, whatever to: as libgc. */
+__attribute__((constructor)) static void findleak_begin(void) {
+  if (secure_getenv("GC_ABORT_ON_LEAK")) findleak_aborts = true;
+  if (secure_getenv("GC_FINDLEAK_DELAY_FREE")) findleak_delays = true;
+  if (secure_getenv("GC_FIND_LEAK")) GC_set_find_leak(1);
+}
 
 void findleak_consult(void) {
   if (unlikely(GC_find_leak)) debug_begin();

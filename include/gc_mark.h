@@ -112,6 +112,11 @@ void *GC_debug_generic_or_special_malloc(size_t size, int kind, GC_EXTRA_PARAMS)
 #define GC_GENERIC_OR_SPECIAL_MALLOC(size, kind) GC_generic_or_special_malloc(size, kind)
 #endif
 
+/* libgc, built to do so, notes here what its collector does. Gleaner counts: tells on standard error how many collections there were since that
+ * number, and of all so far what they reclaimed. Both are the same. */
+void GC_print_trace(GC_word since);
+void GC_print_trace_inner(GC_word since);
+
 /* Describes the object at p, a debug object of this kind which is alive, in at most GC_TYPE_DESCR_LEN characters: for the lines that tell of it, in
  * the place of the kind's name. Called with the program running, after a collection, or when the object is freed. NULL: nobody. */
 typedef void(GC_CALLBACK *GC_describe_type_fn)(void *p, char *text);

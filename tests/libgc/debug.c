@@ -14,8 +14,12 @@
 
 enum { many = 300, nearly = many / 10 };
 
-static void *root[many];
+static void *volatile root[many];
 static uintptr_t hidden[many];
+
+static void forget(void) {
+  for (int i = 0; i < many; i++) root[i] = NULL;
+}
 
 static void collect_all(void) {
   for (int i = 0; i < 2; i++) {
@@ -223,14 +227,14 @@ static void test_lives(void) {
   fill(GC_debug_malloc);
   collect_all();
   OK(left() == many, "what debug objects lead to is alive");
-  memset(root, 0, sizeof root);
+  forget();
   collect_all();
   OK(left() <= nearly, "and is gone with them: %d of %d are left", left(), many);
   fill(GC_debug_malloc_atomic);
   collect_all();
   OK(left() == many, "so are those without pointers");
   for (int i = 0; i < many; i++) GC_FREE((void *)~hidden[i]);
-  memset(root, 0, sizeof root);
+  forget();
   collect_all();
   OK(left() <= nearly, "and gone when they were freed: %d of %d are left", left(), many);
 }
@@ -251,7 +255,7 @@ static void test_procedure(void) {
   }
   collect_all();
   OK(left() == many && marked > 0, "a mark procedure finds the program's part behind the header");
-  memset(root, 0, sizeof root);
+  forget();
   void **typed = GC_MALLOC_EXPLICITLY_TYPED(24, 0), **array = GC_CALLOC_EXPLICITLY_TYPED(3, 24, 0);
   OK(GC_size(typed) == 24 && GC_size(array) == 72, "described objects are debug objects, too");
 }

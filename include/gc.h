@@ -410,23 +410,23 @@ void *GC_malloc_many(size_t size);
 #define GC_EXTRA_PARAMS const char *file, int line
 
 /* As those without debug; and a line tells where memory was refused. file may be NULL, and must stay where it is as long as the object. */
-void *GC_debug_malloc(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_malloc_atomic(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_malloc_uncollectable(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_malloc_atomic_uncollectable(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_malloc_ignore_off_page(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_malloc_atomic_ignore_off_page(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_malloc_stubborn(size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, alloc_size(1)));
-char *GC_debug_strdup(const char *text, GC_EXTRA_PARAMS) __attribute__((malloc));
-char *GC_debug_strndup(const char *text, size_t size, GC_EXTRA_PARAMS) __attribute__((malloc, nonnull(1)));
-wchar_t *GC_debug_wcsdup(const wchar_t *text, GC_EXTRA_PARAMS) __attribute__((malloc, nonnull(1)));
+void *GC_debug_malloc(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_malloc_atomic(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_malloc_uncollectable(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_malloc_atomic_uncollectable(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_malloc_ignore_off_page(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_malloc_atomic_ignore_off_page(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_malloc_stubborn(size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+char *GC_debug_strdup(const char *text, GC_EXTRA_PARAMS) GC_ATTR_MALLOC;
+char *GC_debug_strndup(const char *text, size_t size, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_NONNULL(1);
+wchar_t *GC_debug_wcsdup(const wchar_t *text, GC_EXTRA_PARAMS) GC_ATTR_MALLOC GC_ATTR_NONNULL(1);
 /* The object always moves, and the old one is freed; it stays of its kind. */
-void *GC_debug_realloc(void *old, size_t size, GC_EXTRA_PARAMS) __attribute__((alloc_size(2)));
+void *GC_debug_realloc(void *old, size_t size, GC_EXTRA_PARAMS) GC_ATTR_ALLOC_SIZE(2);
 void GC_debug_free(void *object);
 
 /* In the place of malloc and realloc: file and line are not known. */
-void *GC_debug_malloc_replacement(size_t size) __attribute__((malloc, alloc_size(1)));
-void *GC_debug_realloc_replacement(void *old, size_t size) __attribute__((alloc_size(2)));
+void *GC_debug_malloc_replacement(size_t size) GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1);
+void *GC_debug_realloc_replacement(void *old, size_t size) GC_ATTR_ALLOC_SIZE(2);
 
 /* As those without debug; the function is given the pointer that the program has. An object that is no debug object is registered likewise. */
 void GC_debug_register_finalizer(void *object, GC_finalization_proc function, void *data, GC_finalization_proc *old_function, void **old_data);
@@ -453,6 +453,7 @@ void GC_debug_ptr_store_and_dirty(void *p, const void *q);
 #undef GC_MALLOC_ATOMIC_UNCOLLECTABLE
 #undef GC_MALLOC_IGNORE_OFF_PAGE
 #undef GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE
+#undef GC_REGISTER_DISPLACEMENT
 #undef GC_STRDUP
 #undef GC_STRNDUP
 #undef GC_WCSDUP
@@ -461,12 +462,6 @@ void GC_debug_ptr_store_and_dirty(void *p, const void *q);
 #undef GC_REGISTER_FINALIZER_IGNORE_SELF
 #undef GC_REGISTER_FINALIZER_NO_ORDER
 #undef GC_REGISTER_FINALIZER_UNREACHABLE
-#undef GC_GENERAL_REGISTER_DISAPPEARING_LINK
-#undef GC_REGISTER_LONG_LINK
-#undef GC_REGISTER_DISPLACEMENT
-#undef GC_CHANGE_STUBBORN
-#undef GC_END_STUBBORN_CHANGE
-#undef GC_PTR_STORE_AND_DIRTY
 #define GC_MALLOC(size) GC_debug_malloc(size, GC_EXTRAS)
 #define GC_REALLOC(old, size) GC_debug_realloc(old, size, GC_EXTRAS)
 #define GC_MALLOC_ATOMIC(size) GC_debug_malloc_atomic(size, GC_EXTRAS)
@@ -492,6 +487,12 @@ void GC_debug_ptr_store_and_dirty(void *p, const void *q);
 #define GC_CHANGE_STUBBORN(object) GC_debug_change_stubborn(object)
 #define GC_END_STUBBORN_CHANGE(object) GC_debug_end_stubborn_change(object)
 #define GC_PTR_STORE_AND_DIRTY(p, q) GC_debug_ptr_store_and_dirty(p, q)
+#else
+#define GC_GENERAL_REGISTER_DISAPPEARING_LINK(link, object) GC_general_register_disappearing_link(link, object)
+#define GC_REGISTER_LONG_LINK(link, object) GC_register_long_link(link, object)
+#define GC_CHANGE_STUBBORN(object) GC_change_stubborn(object)
+#define GC_END_STUBBORN_CHANGE(object) GC_end_stubborn_change(object)
+#define GC_PTR_STORE_AND_DIRTY(p, q) GC_ptr_store_and_dirty(p, q)
 #endif
 
 #ifdef GC_DEBUG_REPLACEMENT
@@ -511,8 +512,8 @@ void GC_debug_ptr_store_and_dirty(void *p, const void *q);
 void *GC_same_obj(void *p, void *q);
 
 /* *p += bytes, which is to stay in the object. The new value; the old one. */
-void *GC_pre_incr(void **p, ptrdiff_t bytes) __attribute__((nonnull(1)));
-void *GC_post_incr(void **p, ptrdiff_t bytes) __attribute__((nonnull(1)));
+void *GC_pre_incr(void **p, ptrdiff_t bytes) GC_ATTR_NONNULL(1);
+void *GC_post_incr(void **p, ptrdiff_t bytes) GC_ATTR_NONNULL(1);
 
 /* A pointer that is stored at p would be found, and keep its object: p is aligned, and not in an object without pointers, nor in a part of the
  * heap that is no object. Outside of the heap it is enough that there is memory. */

@@ -20,7 +20,7 @@
 #endif
 
 /* The bytes of n times m; when no size_t can tell, there is no memory for them. */
-static inline size_t GC_leak_detector_bytes(size_t n, size_t m) { return m && n > (size_t)-1 / m ? (size_t)-1 : n * m; }
+static inline size_t leak_detector_bytes(size_t n, size_t m) { return m && n > (size_t)-1 / m ? (size_t)-1 : n * m; }
 
 #undef malloc
 #undef calloc
@@ -31,7 +31,7 @@ static inline size_t GC_leak_detector_bytes(size_t n, size_t m) { return m && n 
 #undef memalign
 #undef posix_memalign
 #define malloc(size) GC_MALLOC(size)
-#define calloc(count, size) GC_MALLOC(GC_leak_detector_bytes(count, size))
+#define calloc(count, size) GC_MALLOC(leak_detector_bytes(count, size))
 #define realloc(old, size) GC_REALLOC(old, size)
 #define free(object) GC_FREE(object)
 #define strdup(text) GC_STRDUP(text)

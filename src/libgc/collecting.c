@@ -34,6 +34,10 @@ static bool collecting_run(GC_stop_func stop, bool unmap) {
   return done;
 }
 
-PUBLIC void GC_gcollect(void) { collecting_run(GC_get_stop_func(), atomic_load(&collecting_unmaps)); }
+/* In mode leaks a program that looks for leaks is told of them now. */
+PUBLIC void GC_gcollect(void) {
+  if (unlikely(GC_find_leak) && birth_options.mode == MODE_LEAKS) leak_report(true);
+  else collecting_run(GC_get_stop_func(), atomic_load(&collecting_unmaps));
+}
 PUBLIC void GC_gcollect_and_unmap(void) { collecting_run(collecting_never, true); }
 PUBLIC int GC_try_to_collect(GC_stop_func stop) { return collecting_run(stop, atomic_load(&collecting_unmaps)); }

@@ -11,6 +11,7 @@
 #include "gc/workers.h"
 #include "gc_mark.h"
 #include "heap/block.h"
+#include "libgc/findleak.h"
 #include "libgc/libgc.h"
 
 #include <errno.h>
@@ -96,6 +97,7 @@ void collector_consult(bool arming) {
   static _Atomic bool busy;
   static struct settings told;
   bool was = false;
+  findleak_consult();
   if (arming) {
     const size_t large = (size_t)1 << 40;
     unsigned markers = birth_options.markers ? (unsigned)birth_options.markers : workers_best(large);

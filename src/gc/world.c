@@ -183,7 +183,14 @@ static bool world_borrow_signal(void) {
   return true;
 }
 
+/* By a raw system call: some runtimes set handlers of their own for all signals so. Sent nevertheless, the signal could end the
+ * process, or seem to be meant for the program. */
+static bool world_is_replaced;
+
 static void world_choose_signal(void) {
+  struct world_action now;
+  long error = os_call(SYS_rt_sigaction, world_signal, NULL, &now, sizeof now.mask);
+  world_is_replaced = error != 0 || now.handler != world_park;
   world_stop_signal = world_signal;
   if (os_thread_is_traced()) world_borrow_signal();
 }
@@ -230,6 +237,10 @@ static int world_send_to(pid_t tid) {
 }
 
 static void world_send(struct world_entry *entry) {
+  if (unlikely(world_is_replaced)) {
+    entry->progress = WORLD_DEAF;
+    return;
+  }
   int error = world_send_to(entry->tid);
   if (error == EAGAIN && world_borrow_signal()) error = world_send_to(entry->tid);
   if (!error) entry->progress = WORLD_SIGNALLED;

@@ -148,6 +148,24 @@ static void no_queue(void) {
   pthread_join(thread, NULL);
 }
 
+/* The actions of all real-time signals are set anew, behind the back of libc. */
+static void no_handler(void) {
+  const struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void *restorer;
+    uint64_t mask;
+  } none = {SIG_DFL, 0, NULL, 0};
+  pthread_t thread;
+  for (int number = 34; number <= 64; number++)
+    if (syscall(SYS_rt_sigaction, number, &none, NULL, sizeof none.mask)) abort();
+  if (pthread_create(&thread, NULL, threads_main, NULL)) abort();
+  while (!deaf_ready) sched_yield();
+  nothing();
+  deaf_end = 1;
+  pthread_join(thread, NULL);
+}
+
 /* Not even our own helpers: threads, tracking of writes, memory files. Nothing of it is needed. */
 static void no_extras(void) {
   static const int calls[] = {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_userfaultfd, SYS_memfd_create, SYS_ptrace,
@@ -185,7 +203,7 @@ static void no_memory(void) {
 
 #define SCENARIO(name) {#name, name}
 static const struct scenario table[] = {SCENARIO(nothing), SCENARIO(deaf), SCENARIO(no_open), SCENARIO(no_signals), SCENARIO(killed), SCENARIO(killed_unusual),
-                                        SCENARIO(no_extras), SCENARIO(no_dump), SCENARIO(no_queue), SCENARIO(no_memory)};
+                                        SCENARIO(no_extras), SCENARIO(no_dump), SCENARIO(no_queue), SCENARIO(no_handler), SCENARIO(no_memory)};
 
 /* The status is 3, which is nobody's but the program's. */
 int main(int argc, char **argv) {

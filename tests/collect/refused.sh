@@ -42,6 +42,7 @@ same "no file may be opened" '/proc' "$here/refused" no_open
 same "no thread may be signalled" 'could not be stopped' "$here/refused" no_signals
 same "nothing unusual may be called" "" "$here/refused" no_extras
 same "a process that gave up its identity" "" "$here/refused" no_dump
+same "all handlers are replaced" 'could not be stopped' "$here/refused" no_handler
 same "no room for queued signals" "" "$here/refused" no_queue
 all_stopped() { grep -q 'collection [0-9]' "$work/log" && ! grep -q 'could not be stopped' "$work/log"; }
 ok "no room for queued signals: threads are stopped nevertheless" all_stopped || show_log

@@ -73,14 +73,15 @@ static int collector_arm_first(void) {
   int error = world_signal ? 0 : world_init();
   if (error) return error;
   os_spawn_init();
+  collector_consult(COLLECTOR_ARMING);
   collector_settle();
   collector_is_armed = true;
-  collector_consult(true);
+  collector_consult(COLLECTOR_ARMED);
   atomic_store(&heap_alarm, true);
   return 0;
 }
 
-__attribute__((weak)) void collector_consult(bool arming) { (void)arming; }
+__attribute__((weak)) void collector_consult(enum collector_moment moment) { (void)moment; }
 
 int collector_arm(void) {
   if (likely(collector_is_armed)) return 0;
@@ -349,7 +350,7 @@ static bool collector_begin_due(void) {
   unsigned generation;
   enum collect_reason reason;
   struct collection facts;
-  collector_consult(false);
+  collector_consult(COLLECTOR_DECIDING);
   if (collector_is_disabled() || collector_wishes.by_hand || gc_region_holds()) {
     pace_later(); /* a variable may be set without a call */
     return false;
@@ -407,7 +408,7 @@ bool collector_make_room(size_t bytes) {
   struct collection facts = {0};
   size_t found = 0;
   (void)bytes;
-  collector_consult(false);
+  collector_consult(COLLECTOR_DECIDING);
   if (!collector_run(2, COLLECT_MEMORY, &facts)) return false;
   found = facts.swept.bytes;
   for (unsigned more = collector_wishes.retries + (facts.swept.suspect_bytes > 0); more > 0; more--)

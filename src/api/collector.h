@@ -28,9 +28,10 @@ extern struct collector_wishes {
   unsigned retries;     /* more full collections before memory is refused */
 } collector_wishes;
 
-/* Called when the collector is armed, and before it is decided whether something is due: the wishes may have changed, for a variable
- * is set without a call. Weak: does nothing unless libgc's part is there. */
-void collector_consult(bool arming);
+/* Called while the collector is armed, before it has looked at its options; when it is; and whenever it is to be decided whether something is
+ * due: the wishes may have changed, for a variable is set without a call. Weak: does nothing unless libgc's part is there. */
+enum collector_moment { COLLECTOR_ARMING, COLLECTOR_ARMED, COLLECTOR_DECIDING };
+void collector_consult(enum collector_moment moment);
 
 /* 0, or why not: an errno value (ENOTSUP: mode=leaks). Not from a signal handler. */
 int collector_arm(void);

@@ -34,6 +34,10 @@ void gc_log_fork_child(void);
 void gc_log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Collections are told there, too. */
 void gc_log_always(bool on);
+/* quiet: collections are not told there. apart: nothing else is: notes go to standard error. */
+void gc_log_share(bool quiet, bool apart);
+/* Where what is not told of collections goes that would go to standard output; -1: there. */
+int gc_log_descriptor(void);
 
 /* --- gc_stats.c --- */
 

@@ -23,6 +23,8 @@ static bool gc_log_failed;        /* which is said once */
 static _Atomic int gc_log_given = -1; /* the program's own, instead */
 
 static _Atomic bool gc_log_all; /* also without a log: then on standard error */
+static _Atomic bool gc_log_shared;              /* the log is not for collections alone: */
+static _Atomic bool gc_log_quiet, gc_log_apart; /* not for them at all; for them alone after all */
 
 struct gc_line {
   size_t length;
@@ -94,12 +96,12 @@ static void gc_log_write(const char *text, size_t length) {
   os_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }
 
-static void gc_log_line(struct gc_line *line) {
+static void gc_log_line(struct gc_line *line, bool note) {
   int saved = errno;
   gc_line_add(line, "\n");
   int given = atomic_load(&gc_log_given);
   if (given >= 0) print_fd(given, "%s", line->text);
-  else if (!birth_options.gc_log) print_fd(report_out_stderr(), "%s", line->text);
+  else if (!birth_options.gc_log || (note && atomic_load(&gc_log_apart))) print_fd(report_out_stderr(), "%s", line->text);
   else if (gc_log_is_ours() || gc_log_open()) gc_log_write(line->text, line->length);
   errno = saved;
 }
@@ -115,11 +117,13 @@ static void gc_log_times(struct gc_line *line, const struct collection *facts) {
   gc_line_thousandths(line, "sweep ", facts->sweep_ns, ")");
 }
 
+static bool gc_log_tells(void) { return atomic_load(&gc_log_all) || (birth_options.gc_log && !atomic_load(&gc_log_quiet)); }
+
 void gc_log_collection(const struct collection *facts) {
   static const char *const whys[] = {"asked for", "enough was allocated", "the oldest generation has grown by a quarter",
                                      "the heap has grown by as much as is live", "memory is short", "stress"};
   struct gc_line line;
-  if (!birth_options.gc_log && !atomic_load(&gc_log_all)) return;
+  if (!gc_log_tells()) return;
   gc_line_begin(&line, facts->number, facts->generation);
   gc_line_add(&line, " (%s): ", whys[facts->reason]);
   if (facts->error) {
@@ -133,22 +137,33 @@ void gc_log_collection(const struct collection *facts) {
   else gc_line_add(&line, ", reclaimed %lu objects of %lu bytes", facts->swept.objects, facts->swept.bytes);
   gc_line_add(&line, ", pages %zu scanned and %zu skipped, roots %zuK, threads %u, markers %u", facts->pages_scanned,
               facts->pages_skipped, facts->root_bytes >> 10, facts->threads, facts->markers);
-  gc_log_line(&line);
+  gc_log_line(&line, false);
 }
 
 void gc_log_swept(uint64_t number, size_t heap_after, const struct sweep_counts *counts) {
   struct gc_line line;
-  if (!birth_options.gc_log && !atomic_load(&gc_log_all)) return;
+  if (!gc_log_tells()) return;
   gc_line_begin(&line, number, collect_generations - 1);
   gc_line_add(&line, " is swept: heap %zuK, reclaimed %lu objects of %lu bytes", heap_after >> 10, counts->objects,
               counts->bytes);
   if (counts->suspects) gc_line_add(&line, ", spared once %lu of %lu bytes", counts->suspects, counts->suspect_bytes);
-  gc_log_line(&line);
+  gc_log_line(&line, false);
 }
 
 __attribute__((visibility("default"), noinline)) void GC_set_log_fd(int fd) { atomic_store(&gc_log_given, fd); }
 
 void gc_log_always(bool on) { atomic_store(&gc_log_all, on); }
+
+void gc_log_share(bool quiet, bool apart) {
+  atomic_store(&gc_log_shared, true);
+  atomic_store(&gc_log_quiet, quiet);
+  atomic_store(&gc_log_apart, apart);
+}
+
+int gc_log_descriptor(void) {
+  bool shared = birth_options.gc_log && !atomic_load(&gc_log_apart) && atomic_load(&gc_log_shared);
+  return shared && (gc_log_is_ours() || gc_log_open()) ? gc_log_fd : -1;
+}
 
 void gc_log_note(const char *format, ...) {
   struct gc_line line;
@@ -158,7 +173,7 @@ void gc_log_note(const char *format, ...) {
   size_t room = sizeof line.text - line.length, length = print_buffer_v(line.text + line.length, room, format, args);
   va_end(args);
   line.length += length < room ? length : room - 1;
-  gc_log_line(&line);
+  gc_log_line(&line, true);
 }
 
 /* Opened at once, while the program still may, and so that a file that cannot be written is told of early. */

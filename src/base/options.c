@@ -78,6 +78,7 @@ const struct option_row options_table[] = {
 };
 
 const size_t options_count = sizeof options_table / sizeof options_table[0];
+_Static_assert(sizeof options_table / sizeof options_table[0] <= 64, "struct options has a bit for each");
 
 void options_init(struct options *options) {
   memset(options, 0, sizeof *options);
@@ -197,9 +198,17 @@ bool options_set(struct options *options, const char *name, size_t name_length, 
     value = set ? "1" : "";
     value_length = set;
   }
-  if (option_read(options, row, value, value_length)) return true;
+  if (option_read(options, row, value, value_length)) {
+    options->given |= (uint64_t)1 << (row - options_table);
+    return true;
+  }
   option_explain(row, value, value_length, error, error_size);
   return false;
+}
+
+bool options_are_given(const struct options *options, const char *name) {
+  const struct option_row *row = option_find(name, strlen(name));
+  return row && options->given >> (row - options_table) & 1;
 }
 
 int options_parse(struct options *options, const char *text, void (*complain)(const char *line, void *arg),

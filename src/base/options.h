@@ -44,6 +44,7 @@ struct options {
   const char *report;      /* file name, %p is the pid; NULL: standard error */
   const char *suppressions; /* file of suppressions; NULL: none */
   const char *tool;        /* the gleaner command that draws the report; NULL: the installed one */
+  uint64_t given;          /* by rows of the table: which were set */
   size_t text_used;
   char text[options_text_size];
 };
@@ -76,6 +77,9 @@ void options_init(struct options *options); /* the defaults */
  * right (without a newline) is put into error. A flag's value may be NULL: 1. */
 bool options_set(struct options *options, const char *name, size_t name_length, const char *value,
                  size_t value_length, char *error, size_t error_size);
+
+/* The option of this name was set. */
+bool options_are_given(const struct options *options, const char *name);
 
 /* Reads name=value:name=value. A value may be quoted ('a:b'). Calls complain(line, arg) for each bad part and
  * goes on. Returns how many were bad. */

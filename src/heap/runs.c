@@ -365,9 +365,11 @@ static uint32_t runs_due_units(const struct run *run) {
   return excess < run->units ? (uint32_t)excess : run->units;
 }
 
+bool runs_keep;
+
 bool runs_take_due(uint32_t *at, uint32_t *units, bool all) {
   uint32_t first = runs.oldest;
-  if (first == runs_none) return false;
+  if (first == runs_none || (runs_keep && !all)) return false;
   struct run run = runs.run[first];
   *units = all ? run.units : runs_due_units(&run);
   if (*units == 0) return false;

@@ -34,6 +34,9 @@ bool runs_take_due(uint32_t *at, uint32_t *units, bool all);
  * space piece by piece from now on. */
 void runs_limit_span(size_t limit);
 
+/* Nothing is due: free pages stay, unless all are asked for. Set before there is much of the heap. */
+extern bool runs_keep;
+
 void runs_rebuild(void);
 
 /* Bytes of free units whose pages are (probably) in memory, and of all units ever used. */

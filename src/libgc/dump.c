@@ -71,11 +71,16 @@ static void dump_waiting(struct printer *out) {
 
 /* --- the public names --- */
 
+static int dump_descriptor(void) {
+  int log = gc_log_descriptor();
+  return log < 0 ? STDOUT_FILENO : log;
+}
+
 static void dump_all(const char *name) {
   struct printer out;
   int saved = errno;
   if (!birth_ensure()) return;
-  print_open(&out, STDOUT_FILENO);
+  print_open(&out, dump_descriptor());
   dump_head(&out, name);
   dump_sizes(&out);
   dump_blocks(&out);
@@ -92,7 +97,7 @@ static void dump_part(void (*part)(struct printer *out)) {
   struct printer out;
   int saved = errno;
   if (!birth_ensure()) return;
-  print_open(&out, STDOUT_FILENO);
+  print_open(&out, dump_descriptor());
   part(&out);
   print_flush(&out);
   errno = saved;
@@ -118,6 +123,6 @@ PUBLIC void GC_print_free_list(int kind, size_t granules) {
   size_t size = granules * GC_GRANULE_BYTES;
   int saved = errno;
   if (kind < 0 || (size_t)kind >= sizeof of / sizeof of[0] || !birth_ensure()) return;
-  print_fd(STDOUT_FILENO, "%s objects of %zu bytes: %zu free\n", dump_kinds[of[kind]], size, dump_free_slots(of[kind], size));
+  print_fd(dump_descriptor(), "%s objects of %zu bytes: %zu free\n", dump_kinds[of[kind]], size, dump_free_slots(of[kind], size));
   errno = saved;
 }

@@ -8,4 +8,9 @@
 #define PUBLIC __attribute__((visibility("default"), noinline))
 #define PUBLIC_DATA __attribute__((visibility("default")))
 
+/* --- settings.c --- */
+
+void settings_want_incremental(void);
+void settings_refuse_incremental(void); /* now and later */
+
 #endif

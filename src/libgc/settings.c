@@ -11,6 +11,7 @@
 #include "gc/workers.h"
 #include "gc_mark.h"
 #include "heap/block.h"
+#include "libgc/environment.h"
 #include "libgc/findleak.h"
 #include "libgc/libgc.h"
 
@@ -92,25 +93,37 @@ static void settings_learn_heap(void) {
   GC_greatest_plausible_heap_addr = (void *)(region.base + region.span);
 }
 
+/* What libgc tells once it has begun. */
+static void settings_begun(void) {
+  const size_t large = (size_t)1 << 40;
+  unsigned markers = birth_options.markers ? (unsigned)birth_options.markers : workers_best(large);
+  GC_parallel = (int)markers - 1;
+  settings_learn_heap();
+}
+
 /* One thread at a time; another one has told what there was a moment ago. */
-void collector_consult(bool arming) {
+static void settings_tell(bool anew) {
   static _Atomic bool busy;
   static struct settings told;
   bool was = false;
-  findleak_consult();
-  if (arming) {
-    const size_t large = (size_t)1 << 40;
-    unsigned markers = birth_options.markers ? (unsigned)birth_options.markers : workers_best(large);
-    GC_parallel = (int)markers - 1;
-    settings_learn_heap();
-  }
   if (!collector_is_armed || !atomic_compare_exchange_strong(&busy, &was, true)) return;
   struct settings now = settings_now();
-  if (arming || memcmp(&now, &told, sizeof now) != 0) {
+  if (anew || memcmp(&now, &told, sizeof now) != 0) {
     settings_tell_pace(&now);
     told = now;
   }
   atomic_store(&busy, false);
+}
+
+void collector_consult(enum collector_moment moment) {
+  if (moment == COLLECTOR_ARMING) {
+    environment_before();
+    return;
+  }
+  findleak_consult();
+  if (moment == COLLECTOR_ARMED) settings_begun();
+  settings_tell(moment == COLLECTOR_ARMED);
+  if (moment == COLLECTOR_ARMED) environment_after();
 }
 
 extern void *__libc_stack_end __attribute__((weak));
@@ -123,7 +136,7 @@ __attribute__((constructor)) static void settings_begin(void) {
 /* --- calls: each sets, or tells, what it is named after --- */
 
 /* At once, where a collection would come later otherwise. */
-static void settings_changed(void) { collector_consult(false); }
+static void settings_changed(void) { settings_tell(false); }
 
 #define SETTINGS(type, name, variable)             \
   PUBLIC void GC_set_##name(type value) {          \
@@ -172,9 +185,14 @@ PUBLIC void GC_register_has_static_roots_callback(GC_has_static_roots_func funct
 
 /* --- generations and concurrent marking are there without being asked for --- */
 
+static bool settings_refused;
+
+void settings_refuse_incremental(void) { settings_refused = true; }
+void settings_want_incremental(void) { settings_incremental = !settings_refused; }
+
 PUBLIC void GC_enable_incremental(void) {
   if (collector_arm() != 0 || collector_is_disabled()) return;
-  settings_incremental = 1;
+  settings_want_incremental();
   settings_changed();
 }
 

@@ -108,6 +108,7 @@ static void environment_flags(void) {
   if (environment_has("GC_DISABLE_INCREMENTAL")) settings_refuse_incremental();
   if (environment_has("GC_ENABLE_INCREMENTAL")) settings_want_incremental();
   if (environment_has("GC_LOOP_ON_ABORT")) gc_warn_loop();
+  if (environment_has("GC_ALL_INTERIOR_POINTERS")) GC_set_all_interior_pointers(1);
   if (environment_has("GC_FIND_LEAK")) GC_find_leak = 1;
   if (environment_has("GC_FINDLEAK_DELAY_FREE")) findleak_set_delay_free(true);
   if (environment_has("GC_ABORT_ON_LEAK")) findleak_set_abort(true);

@@ -22,6 +22,7 @@ static void free_twice(void) {
 
 int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "misuse") == 0) free_twice();
+  GC_set_all_interior_pointers(0);
   size_t garbage = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
   GC_INIT();
   for (size_t i = 0; i < garbage; i++) gc_malloc(1000);
@@ -33,5 +34,6 @@ int main(int argc, char **argv) {
   GC_enable_incremental();
   printf("enabled=%d\ndisabled=%d\nparallel=%d\nentire=%d\n", GC_is_incremental_mode(), GC_is_disabled(), GC_get_parallel(), GC_use_entire_heap);
   printf("unmaps=%d\nleaks=%d\nunmapped=%zu\n", GC_get_force_unmap_on_gcollect(), GC_get_find_leak(), GC_get_unmapped_bytes());
+  printf("interior=%d\n", GC_get_all_interior_pointers());
   return 0;
 }

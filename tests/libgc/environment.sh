@@ -45,6 +45,8 @@ check "GC_USE_ENTIRE_HEAP" entire=1 GC_USE_ENTIRE_HEAP=1
 check "and its value counts" entire=0 GC_USE_ENTIRE_HEAP=0
 check "GC_FORCE_UNMAP_ON_GCOLLECT" unmaps=1 GC_FORCE_UNMAP_ON_GCOLLECT=1
 check "GC_UNMAP_THRESHOLD=0 keeps all pages" unmapped=0 GC_UNMAP_THRESHOLD=0 -- 100000
+check "GC_ALL_INTERIOR_POINTERS" interior=1 GC_ALL_INTERIOR_POINTERS=1
+check "without it the program decides" interior=0 NOTHING=1
 check "GC_FIND_LEAK" leaks=1 GC_FIND_LEAK=1
 check "without a limit a large object is there" large=1 NOTHING=1
 check "GC_MAXIMUM_HEAP_SIZE" large=0 GC_MAXIMUM_HEAP_SIZE=16M

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The environment variables that libgc documents: read once, when the collector begins, as libgc reads them. What GLEANER_OPTIONS says wins, and
- * with libgleaner.so preloaded that alone is read: there the variables may be meant for another library. Allocates nothing. Must not know what a
- * setting does. */
+ * with libgleaner.so preloaded that alone is read: there the variables may be meant for another library. Allocates nothing.
+ * Those of leak finding and of interior pointers are read where they are obeyed, before. Must not know what a setting does. */
 #include "config.h"
 
 #include "libgc/environment.h"
@@ -15,7 +15,6 @@
 #include "gc_ext.h"
 #include "heap/heap.h"
 #include "heap/runs.h"
-#include "libgc/findleak.h"
 #include "libgc/libgc.h"
 
 #include <errno.h>
@@ -108,10 +107,6 @@ static void environment_flags(void) {
   if (environment_has("GC_DISABLE_INCREMENTAL")) settings_refuse_incremental();
   if (environment_has("GC_ENABLE_INCREMENTAL")) settings_want_incremental();
   if (environment_has("GC_LOOP_ON_ABORT")) gc_warn_loop();
-  if (environment_has("GC_ALL_INTERIOR_POINTERS")) GC_set_all_interior_pointers(1);
-  if (environment_has("GC_FIND_LEAK")) GC_find_leak = 1;
-  if (environment_has("GC_FINDLEAK_DELAY_FREE")) findleak_set_delay_free(true);
-  if (environment_has("GC_ABORT_ON_LEAK")) findleak_set_abort(true);
 }
 
 /* A log alone is for warnings and dumps; with statistics asked for collections are told there as well. */

@@ -106,11 +106,13 @@ bool finalize_set(uintptr_t object, const struct finalize_call *call, struct fin
   if (!call->function) {
     if (f) finalize_remove(f);
   } else {
+    uintptr_t listed = f ? *finalize_flags(f) & FINALIZE_LISTED : 0;
     if (!f) f = finalize_find(object, WATCH_DONE);
     if (!f) f = finalize_make(object);
     if (!f) return false;
     finalize_activate(f);
     finalize_fill(f, call);
+    *finalize_flags(f) |= listed;
   }
   *old = before;
   return true;

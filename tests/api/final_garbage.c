@@ -168,7 +168,13 @@ static void test_uncollectable(void) {
   collect_all();
   collect_all();
   OK(ran == 0 && nearly((int)GC_get_garbage_count(), 2 * crowd), "all of a cycle are listed that have finalizers");
-  GC_free(GC_get_garbage(0));
+  void *freed = GC_get_garbage(0);
+  GC_register_finalizer_ignore_self(freed, count, NULL, NULL, NULL);
+  GC_free(freed);
+  bool gone = true;
+  for (size_t i = 0; i < GC_get_garbage_count(); i++) gone = gone && GC_get_garbage(i) != freed;
+  OK(gone, "who frees one takes it off the list, though it has got another finalizer");
+  freed = NULL;
   clear();
   lose_pair_plain();
   collect_all();

@@ -364,6 +364,32 @@ void *GC_get_my_stackbottom(struct GC_stack_base *base) GC_ATTR_NONNULL(1);
 void GC_set_stackbottom(void *thread, const struct GC_stack_base *base) GC_ATTR_NONNULL(2);
 void GC_register_altstack(void *stack, GC_word stack_size, void *alternative, GC_word alternative_size); /* does nothing */
 
+/* As GC_malloc and GC_malloc_atomic, by who promises to have a pointer to the first 256 bytes as long as the object is in use. Gleaner has no need of
+ * the promise: a pointer to any byte keeps the object. */
+void *GC_malloc_ignore_off_page(size_t size) __attribute__((malloc, alloc_size(1)));
+void *GC_malloc_atomic_ignore_off_page(size_t size) __attribute__((malloc, alloc_size(1)));
+#ifndef GC_DEBUG
+#define GC_MALLOC_IGNORE_OFF_PAGE(size) GC_malloc_ignore_off_page(size)
+#define GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE(size) GC_malloc_atomic_ignore_off_page(size)
+#endif
+
+/* --- Telling what is written ---
+ *
+ * For programs that tell the collector which objects they change. Gleaner finds that by itself and takes nobody's word, so that a store that was not told
+ * does no harm: the first two set and tell a number, and the next two do nothing but hold their argument up to there. */
+
+void GC_set_manual_vdb_allowed(int on);
+int GC_get_manual_vdb_allowed(void);
+void GC_change_stubborn(const void *object);
+void GC_end_stubborn_change(const void *object);
+/* *(void **)p = q, and q is held until then. */
+void GC_ptr_store_and_dirty(void *p, const void *q);
+#ifndef GC_DEBUG
+#define GC_CHANGE_STUBBORN(object) GC_change_stubborn(object)
+#define GC_END_STUBBORN_CHANGE(object) GC_end_stubborn_change(object)
+#define GC_PTR_STORE_AND_DIRTY(p, q) GC_ptr_store_and_dirty(p, q)
+#endif
+
 /* --- Pointers into objects --- */
 
 /* Not 0, as it is at first: a pointer to any byte of an object keeps it, wherever the pointer is. 0: in objects, and in data (the variables of

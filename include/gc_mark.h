@@ -39,11 +39,12 @@ typedef struct GC_ms_entry *(*GC_mark_proc)(GC_word *object, struct GC_ms_entry 
 #define GC_GCJ_RESERVED_MARK_PROC_INDEX 0
 #define GC_MAKE_PROC(number, environment) (((((environment) << GC_LOG_MAX_MARK_PROCS) | (number)) << GC_DS_TAG_BITS) | GC_DS_PROC)
 
-/* The number of the procedure, for GC_MAKE_PROC; 0 when there are too many (56). */
+/* The number of the procedure, for GC_MAKE_PROC; 0 when there are too many (55). */
 unsigned GC_new_proc(GC_mark_proc procedure);
 unsigned GC_new_proc_inner(GC_mark_proc procedure);
 
-/* Whatever the word is: if it points to an object, or into one, that is reached. from is not looked at. */
+/* Whatever the word is: if it points to an object, or into one as words of objects may (GC_set_all_interior_pointers), that is reached. from is not looked
+ * at. */
 struct GC_ms_entry *GC_mark_and_push(void *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, void **from);
 /* The bounds of the heap's address space: what lies outside points to no object. */
 extern void *GC_least_plausible_heap_addr, *GC_greatest_plausible_heap_addr;
@@ -92,8 +93,9 @@ extern GC_push_other_roots_proc GC_push_other_roots;
 
 /* Only in such a function: what the words of [lo, hi) point to is reached. */
 void GC_push_all(void *lo, void *hi);
-void GC_push_all_eager(void *lo, void *hi);
 void GC_push_conditional(void *lo, void *hi, int all);
+/* The same for a stack: pointers into objects always count. */
+void GC_push_all_eager(void *lo, void *hi);
 void GC_push_finalizer_structures(void); /* they always are */
 
 /* --- Debug objects (gc.h) --- */
@@ -124,6 +126,24 @@ typedef void(GC_CALLBACK *GC_describe_type_fn)(void *p, char *text);
 void GC_register_describe_type_fn(int kind, GC_describe_type_fn function);
 /* Not 0 when the address lies in the data of a library, which is a root as long as that is loaded. */
 int GC_is_tmp_root(void *p);
+
+/* --- Marks ---
+ *
+ * Within a collection, that is in the functions above and in mark procedures, these are about what it has reached so far. Elsewhere an object is
+ * marked as long as it is alive, which the last collection decided, and the other two do nothing. None takes a lock; the object begins at the
+ * address, which GC_base tells. */
+
+int GC_is_marked(const void *object); /* 1 or 0 */
+/* It is reached, and with it what it leads to, which libgc leaves to the caller. */
+void GC_set_mark_bit(const void *object);
+/* As if it had not been reached yet: it is reclaimed, unless something leads to it that is looked at later. */
+void GC_clear_mark_bit(const void *object);
+
+/* Calls the function for each object that is alive, uncollectable ones included, malloc'ed memory not: with its beginning, its bytes and data. Call it
+ * under GC_call_with_alloc_lock, so that nothing is collected meanwhile; other threads may allocate and free, and what they do so may be told or not. After
+ * GC_gcollect only what was reachable is told, and what is new. The function must not call GC_call_with_alloc_lock. */
+typedef void(GC_CALLBACK *GC_reachable_object_proc)(void *object, size_t bytes, void *data);
+void GC_enumerate_reachable_objects_inner(GC_reachable_object_proc function, void *data) __attribute__((nonnull(1)));
 
 #ifdef __cplusplus
 }

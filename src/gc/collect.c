@@ -140,7 +140,10 @@ static int collect_mark_roots(struct collect *collect, const struct world_thread
 
 static void collect_mark_old(struct collect *collect) {
   struct remember_counts counts = {0};
-  if (collect->generation == 2) return;
+  if (collect->generation == 2) {
+    if (collect->request->concurrent) typed_look_reached(2); /* it was refused */
+    return;
+  }
   remember_scan(collect->generation, &counts);
   typed_look_reached(collect->generation);
   collect->facts->pages_scanned = counts.pages_scanned;
@@ -332,18 +335,29 @@ static int collect_end_marking(struct collect *collect, uint64_t *since) {
 }
 
 /* True when marking goes on while the program runs. */
-static bool collect_go_on_running(struct collect *collect) {
-  if (!collect->request->concurrent || collect->generation < 2 || !remember_begin_concurrent()) return false;
-  return concurrent_begin(collect->request->markers) == 0;
+static bool collect_go_on_running(struct collect *collect, int *error) {
+  if (!collect->request->concurrent || collect->generation < 2) return false;
+  if (remember_begin_concurrent() && concurrent_begin(collect->request->markers) == 0) return true;
+  *error = concurrent_refuse();
+  return false;
 }
+
+/* The world is stopped, and something is being marked, of this generation. */
+static struct {
+  bool open;
+  unsigned generation;
+} collect_marks;
 
 /* With the world stopped. */
 static int collect_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
   struct collection *facts = collect->facts;
   uint64_t since = os_clock();
+  collect_marks.generation = collect->generation;
+  collect_marks.open = true;
   int error = collect_begin_marking(collect, threads, count);
   facts->roots_ns = collect_lap(&since);
-  if (!error && collect_go_on_running(collect)) {
+  if (!error && collect_go_on_running(collect, &error)) {
+    collect_marks.open = false;
     facts->concurrent = true;
     return 0;
   }
@@ -352,6 +366,7 @@ static int collect_stopped(struct collect *collect, const struct world_thread *t
     facts->old_ns = collect_lap(&since);
     error = collect_end_marking(collect, &since);
   }
+  collect_marks.open = false;
   if (error) collect_forget(collect);
   mark_end();
   facts->sweep_ns = collect_lap(&since);
@@ -365,6 +380,7 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
   uint64_t since = os_clock();
   int error = concurrent_join();
   if (!error) collect_each_aged(collect, REGION_AGE_0, collect_reach_new);
+  collect_marks.open = !error;
   if (!error) error = collect_mark_roots(collect, threads, count);
   facts->roots_ns += collect_lap(&since);
   if (!error) {
@@ -375,6 +391,7 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
     facts->old_ns = collect_lap(&since);
     error = collect_end_marking(collect, &since);
   }
+  collect_marks.open = false;
   if (error) {
     concurrent_forget();
     return error;
@@ -628,6 +645,39 @@ int collect_look(const struct collect_request *request, void (*look)(void *arg),
   if (!error) error = collect_in_stop(&collect, collect_look_stopped);
   collect_unlock(locks);
   return error;
+}
+
+/* --- marks, for the program's procedures --- */
+
+static bool collect_find(uintptr_t object, struct block **block, uint32_t *slot) {
+  *block = region_find(object);
+  if (!*block || !block_contains(*block, object)) return false;
+  *slot = block_slot(*block, object);
+  return block_slot_address(*block, *slot) == object && state_is_live(((volatile uint8_t *)(*block)->state)[*slot]);
+}
+
+static bool collect_is_mine(void) { return collect_marks.open && atomic_load(&collect_owner) == (uint32_t)os_thread_id(); }
+
+bool collect_is_reached(uintptr_t object) {
+  struct block *block;
+  uint32_t slot;
+  if (!collect_find(object, &block, &slot)) return false;
+  if (collect_is_mine()) return watch_lives(object, collect_marks.generation);
+  uint8_t state = ((volatile uint8_t *)block->state)[slot];
+  if (concurrent_progress() != CONCURRENT_IDLE || !(state & STATE_AGE) || state & STATE_FROZEN) return true;
+  return sweep_policies[block->kind] == SWEEP_NEVER || (state & STATE_MARK) == sweep_colour;
+}
+
+void collect_reach(uintptr_t object) {
+  struct block *block;
+  uint32_t slot;
+  if (collect_is_mine() && collect_find(object, &block, &slot)) mark_slot(block, slot);
+}
+
+void collect_unreach(uintptr_t object) {
+  struct block *block;
+  uint32_t slot;
+  if (collect_is_mine() && collect_find(object, &block, &slot)) mark_untake(block, slot);
 }
 
 void collect_census(struct collect_census *census) {

@@ -76,6 +76,13 @@ void collect_frozen(size_t *objects, size_t *bytes);
  * the locks of a collection held. 0 or an errno value, as of a collection; EBUSY: a concurrent one is under way. */
 int collect_look(const struct collect_request *request, void (*look)(void *arg), void *arg);
 
+/* For what a collection calls with the world stopped (request.other_roots, procedures that mark): whether the object that begins there has been reached
+ * so far; elsewhere, whether it is alive as far as is known. Any thread, without a lock. */
+bool collect_is_reached(uintptr_t object);
+/* It is reached, with what it leads to; it is as if it had not been reached. Elsewhere nothing is done. */
+void collect_reach(uintptr_t object);
+void collect_unreach(uintptr_t object);
+
 /* Objects and bytes of each generation, by looking at all of them. Approximate while the program runs. */
 struct collect_census {
   size_t objects[collect_generations], bytes[collect_generations];

@@ -54,6 +54,11 @@ int concurrent_begin(unsigned markers) {
   return EAGAIN;
 }
 
+int concurrent_refuse(void) {
+  mark_in_background(false);
+  return mark_renew();
+}
+
 void concurrent_cut_short(void) {
   if (likely(concurrent_progress() == CONCURRENT_IDLE)) return;
   heap_lock();

@@ -17,6 +17,10 @@ enum concurrent_progress { CONCURRENT_IDLE, CONCURRENT_MARKING, CONCURRENT_MARKE
 /* With the world stopped. markers, 0: half of those that mark_begin was told, for the program needs processors too. The marks have one meaning: (state & mask) == want ^ paint is what was reached, and no object that
  * is of age 1 or more was like that before. 0; or EAGAIN, when threads are refused: then mark_all does it at once. */
 int concurrent_begin(unsigned markers);
+/* With the world stopped, after mark_begin (running), when threads were refused or nothing can tell what is written: all is marked in this stop, as if the
+ * program had not been meant to run. What was left for later because of that is marked by mark_all, but for typed objects, which must be looked at
+ * again. 0 or an errno value. */
+int concurrent_refuse(void);
 
 /* Without a lock, at any time; MARKED: the threads have found all that they can, and are gone or going. */
 enum concurrent_progress concurrent_progress(void);

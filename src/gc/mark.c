@@ -479,6 +479,14 @@ void mark_slot(struct block *block, uint32_t slot) {
   mark_go_on(m);
 }
 
+void mark_untake(struct block *block, uint32_t slot) {
+  const struct mark_colour *colour = &mark.markers->colour;
+  uint8_t state = *(volatile uint8_t *)&block->state[slot], painted = colour->want ^ colour->paint;
+  while ((state & colour->mask) == painted &&
+         !atomic_compare_exchange_weak((_Atomic uint8_t *)&block->state[slot], &state, state ^ colour->paint))
+    continue;
+}
+
 /* --- the linear scan --- */
 
 enum { mark_young_stride = 8, mark_young_room = 256 };

@@ -68,6 +68,9 @@ void mark_contents(struct block *block, uint32_t slot);
 /* Takes this slot, if it is to be taken, as if a word had led to it. What it leads to may have to wait for mark_all. */
 void mark_slot(struct block *block, uint32_t slot);
 
+/* It is as if this slot had not been taken, if it was: whatever leads to it later takes it again. */
+void mark_untake(struct block *block, uint32_t slot);
+
 /* Until nothing is left to be looked into. */
 void mark_all(void);
 

@@ -27,10 +27,14 @@ static struct {
 unsigned typed_add_procedure(typed_procedure *procedure) {
   unsigned number = atomic_load(&typed.procedure_count);
   do
-    if (number >= typed_most_procedures) return 0;
+    if (number >= typed_layouts) return 0;
   while (!atomic_compare_exchange_weak(&typed.procedure_count, &number, number + 1));
   atomic_store(&typed.procedures[number], procedure);
   return number;
+}
+
+void typed_set_procedure(unsigned number, typed_procedure *procedure) {
+  if (number < typed_layouts) atomic_store(&typed.procedures[number], procedure);
 }
 
 static size_t typed_layout_bytes(const struct typed_layout *layout) {
@@ -38,7 +42,7 @@ static size_t typed_layout_bytes(const struct typed_layout *layout) {
 }
 
 static uintptr_t typed_of_layout(unsigned number) {
-  return (uintptr_t)number << (typed_number_bits + typed_tag_bits) | TYPED_PROCEDURE;
+  return (uintptr_t)number << (typed_number_bits + typed_tag_bits) | typed_layouts << typed_tag_bits | TYPED_PROCEDURE;
 }
 
 /* The same as one that there is: a program has few kinds of objects, and asks for them again and again. */
@@ -71,7 +75,7 @@ static uintptr_t typed_environment(uintptr_t type) { return type >> (typed_tag_b
 static unsigned typed_tag(uintptr_t type) { return type & (((uintptr_t)1 << typed_tag_bits) - 1); }
 
 const struct typed_layout *typed_layout_of(uintptr_t type) {
-  if (typed_tag(type) != TYPED_PROCEDURE || typed_number(type) != 0 || typed_environment(type) >= typed_most_layouts) return NULL;
+  if (typed_tag(type) != TYPED_PROCEDURE || typed_number(type) != typed_layouts || typed_environment(type) >= typed_most_layouts) return NULL;
   return atomic_load(&typed.layouts[typed_environment(type)]);
 }
 
@@ -118,7 +122,7 @@ static void typed_entry(struct marker *m, uintptr_t start, uintptr_t type, size_
     case TYPED_BITMAP: typed_bitmap(m, start, type); break;
     case TYPED_PROCEDURE:
       if (layout) typed_laid_out(m, start, size, layout);
-      else if (typed_number(type)) typed_put_aside(m, start, type);
+      else if (typed_number(type) != typed_layouts) typed_put_aside(m, start, type);
       break;
     default: mark_part(m, start, size);
   }

@@ -3,7 +3,7 @@
  *
  *   0  length       the bytes that may hold pointers, from the beginning; so 0 is: none
  *   1  bitmap       62 bits, the uppermost for the first word
- *   2  procedure    marks by itself; number 0 is ours, and its environment the number of a layout
+ *   2  procedure    marks by itself; the last number is ours, and its environment the number of a layout
  *   3  per object   the word that counts is found through the object
  *
  * Procedures of the program run only in the thread that collects, with the world stopped: whoever meets such an object puts it aside, and
@@ -15,7 +15,8 @@
 #include "heap/block.h"
 
 enum { TYPED_LENGTH, TYPED_BITMAP, TYPED_PROCEDURE, TYPED_PER_OBJECT, typed_tag_bits = 2, typed_number_bits = 6 };
-enum { typed_most_procedures = 1 << typed_number_bits, typed_first_procedure = 8 }; /* those below are reserved by libgc */
+enum { typed_most_procedures = 1 << typed_number_bits, typed_first_procedure = 8, /* those below are for who knows his number beforehand */
+       typed_layouts = typed_most_procedures - 1 };
 
 struct typed_entry { /* libgc's GC_ms_entry */
   uintptr_t start;
@@ -31,6 +32,8 @@ struct typed_layout {
 
 /* The number of the procedure; 0: there are too many. */
 unsigned typed_add_procedure(typed_procedure *procedure);
+/* The same by a number that is known beforehand. */
+void typed_set_procedure(unsigned number, typed_procedure *procedure);
 /* The type of objects of this layout, which is copied; 0: no memory, or there are too many. Any thread. */
 uintptr_t typed_add_layout(const struct typed_layout *layout);
 const struct typed_layout *typed_layout_of(uintptr_t type); /* NULL: it is another type */

@@ -80,6 +80,10 @@ KINDS_MALLOC(GC_generic_or_special_malloc)
 KINDS_MALLOC(GC_malloc_kind)
 KINDS_MALLOC(GC_malloc_kind_global)
 
+/* See gc.h: more than is asked for. Tail calls, so that the caller is still the program. */
+PUBLIC void *GC_malloc_ignore_off_page(size_t size) { return GC_malloc(size); }
+PUBLIC void *GC_malloc_atomic_ignore_off_page(size_t size) { return GC_malloc_atomic(size); }
+
 /* Of whatever kind, searched for pointers as a whole. */
 PUBLIC void *GC_generic_malloc_uncollectable(size_t size, int kind) {
   return kind == GC_I_PTRFREE || kind == 3 ? GC_malloc_atomic_uncollectable(size) : GC_malloc_uncollectable(size);

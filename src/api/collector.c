@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Whether there is a collector, when it runs, and who is told. Must not know how it collects. */
+ * Whether there is a collector, when it runs, and who is told. Must not know how it collects.
+ *
+ * Longer than other files: who is at it, and who is in a callback, is known here alone, and all that begins a collection asks for it. */
 #include "config.h"
 
 #include "api/collector.h"
@@ -7,7 +9,6 @@
 #include "api/gc_dump.h"
 #include "api/gc_errands.h"
 #include "api/hooks.h"
-#include "gc.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
 #include "gc/workers.h"
@@ -26,11 +27,6 @@ enum {
 
 bool collector_is_armed;
 void (*collector_other_roots)(void);
-struct collector_wishes collector_wishes;
-
-/* A counter; programs set it, too. */
-__attribute__((visibility("default"))) int GC_dont_gc;
-static _Atomic bool collector_forbidden;
 bool (*collector_wants_exact)(void);
 
 static _Atomic int collector_arming; /* 0, or 1 while one thread arms, 2 afterwards */
@@ -80,8 +76,6 @@ static int collector_arm_first(void) {
   atomic_store(&heap_alarm, true);
   return 0;
 }
-
-__attribute__((weak)) void collector_consult(enum collector_moment moment) { (void)moment; }
 
 int collector_arm(void) {
   if (likely(collector_is_armed)) return 0;
@@ -186,9 +180,11 @@ static bool collector_wants_concurrent(unsigned generation, enum collect_reason 
 }
 
 static struct collect_request collector_request(unsigned generation, enum collect_reason reason) {
+  bool by_itself = reason == COLLECT_YOUNG || reason == COLLECT_OLD || reason == COLLECT_GROWN;
   return (struct collect_request){
       .generation = generation,
       .reason = reason,
+      .stop = by_itself ? collector_wishes.stop : NULL,
       .markers = (unsigned)birth_options.markers,
       .concurrent = collector_wants_concurrent(generation, reason),
       .declared_roots = collector_declared_roots,
@@ -306,20 +302,20 @@ static void collector_add_swept(struct collection *facts) {
   facts->heap_after = facts->heap_before > swept.bytes ? facts->heap_before - swept.bytes : 0;
 }
 
-bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
+/* Whatever else is under way comes to its end first. */
+static bool collector_run_request(struct collect_request *request, struct collection *facts) {
   *facts = (struct collection){.error = EAGAIN};
   if (!collector_may()) return false;
   birth_cache(); /* so that the thread's end is noticed, should it come in a callback */
-  struct collect_request request = collector_request(generation, reason);
   uint64_t since = os_clock();
-  for (uint32_t turn = 0; !collector_once(&request, facts);) { /* another one first */
+  for (uint32_t turn = 0; !collector_once(request, facts);) { /* another one first */
     if (collect_progress() != COLLECT_IDLE) collector_finish();
     else if (!collector_wait(&turn, &since)) {
       facts->error = EBUSY;
       return false;
     }
   }
-  if (generation == 2) {
+  if (request->generation == 2) {
     while (!sweep_is_done()) {
       collector_sweep_all();
       if (!sweep_is_done()) os_thread_sleep(20 * 1000);
@@ -328,6 +324,19 @@ bool collector_run(unsigned generation, enum collect_reason reason, struct colle
     collector_add_swept(facts);
   }
   return facts->error == 0;
+}
+
+bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
+  collector_consult(COLLECTOR_DECIDING);
+  struct collect_request request = collector_request(generation, reason);
+  return collector_run_request(&request, facts);
+}
+
+bool collector_run_until(int (*stop)(void), struct collection *facts) {
+  collector_consult(COLLECTOR_DECIDING);
+  struct collect_request request = collector_request(collect_generations - 1, COLLECT_ASKED);
+  request.stop = stop;
+  return collector_run_request(&request, facts);
 }
 
 static void collector_stress(void) {
@@ -478,27 +487,6 @@ bool collector_stay_out(bool out) {
   collector_out = out;
   return before;
 }
-
-void collector_disable(void) { __atomic_fetch_add(&GC_dont_gc, 1, __ATOMIC_SEQ_CST); }
-
-/* Sets the counter to what change makes of it. Returns what it was. */
-static int collector_count(int (*change)(int)) {
-  int old = __atomic_load_n(&GC_dont_gc, __ATOMIC_SEQ_CST);
-  while (!__atomic_compare_exchange_n(&GC_dont_gc, &old, change(old), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) continue;
-  if (old != 0 && !collector_is_disabled()) atomic_store(&heap_alarm, true);
-  return old;
-}
-
-static int collector_one_less(int count) { return count > 0 ? count - 1 : count; }
-static int collector_some(int count) { return count > 0 ? count : 1; }
-static int collector_none(int count) { return (void)count, 0; }
-
-bool collector_enable(void) { return collector_count(collector_one_less) <= 1; }
-bool collector_set_disabled(bool disabled) { return collector_count(disabled ? collector_some : collector_none) != 0; }
-
-void collector_forbid(void) { atomic_store(&collector_forbidden, true); }
-
-bool collector_is_disabled(void) { return __atomic_load_n(&GC_dont_gc, __ATOMIC_SEQ_CST) != 0 || atomic_load(&collector_forbidden); }
 
 void collector_fork_child(void) {
   if (atomic_load(&collector_arming) == 1) atomic_store(&collector_arming, 0); /* who was at it is gone */

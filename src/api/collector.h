@@ -25,6 +25,7 @@ extern struct collector_wishes {
   bool concurrent;      /* full collections that come by themselves mark while the program runs, also of smaller heaps */
   bool no_libraries;    /* the data of libraries are no roots where roots are declared */
   int (*segment)(const char *name, void *lo, size_t size); /* 0: that segment is none either; NULL: all are */
+  int (*stop)(void);    /* not 0: a collection that came by itself is broken off; NULL: none is */
   unsigned retries;     /* more full collections before memory is refused */
 } collector_wishes;
 
@@ -54,6 +55,8 @@ void collector_sweep_for(size_t bytes);
  * under way is ended first. False: nothing was done (not armed, or in a callback of a collection, or error in facts). start: where
  * the caller's live stack begins. */
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts);
+/* A full one, which stop may break off: see struct collect_request. */
+bool collector_run_until(int (*stop)(void), struct collection *facts);
 
 /* Some work, if there is any: sweeps so many blocks, ends a concurrent marking, begins what is due. False: nothing was to be done. */
 bool collector_step(unsigned blocks);

@@ -30,7 +30,7 @@ PUBLIC GC_oom_func GC_get_oom_fn(void) { return __atomic_load_n(&GC_oom_fn, __AT
 
 static void *gc_out_of_memory(size_t size) {
   GC_oom_func handler = GC_get_oom_fn();
-  if (handler == gc_oom_default) gc_warn("GC Warning: there is no memory for an object of %lu bytes\n", size);
+  if (handler == gc_oom_default || gc_warn_is_heard()) gc_warn("GC Warning: there is no memory for an object of %lu bytes\n", size);
   errno = ENOMEM;
   void *p = handler(size);
   if (!p) errno = ENOMEM;

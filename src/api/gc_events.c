@@ -57,6 +57,7 @@ const char *gc_events_error(int error) {
   case ENOENT:
   case EACCES:
   case EPERM: return "/proc cannot be read, so that roots would be missed";
+  case ECANCELED: return "the program had it broken off";
   case ENOMEM: return "there is no memory to work with";
   }
   const char *text = strerrordesc_np(error);

@@ -299,8 +299,8 @@ static unsigned collect_markers(const struct collect *collect) {
 }
 
 static int collect_begin_marking(struct collect *collect, const struct world_thread *threads, unsigned count) {
-  bool concurrent = collect->request->concurrent && collect->generation == 2;
-  struct mark_options options = {.unaligned = collect->request->unaligned, .exact = collect->request->exact, .no_scouts = true, .running = concurrent, .later = concurrent,
+  bool concurrent = collect->request->concurrent && collect->generation == 2 && !collect->request->stop;
+  struct mark_options options = {.unaligned = collect->request->unaligned, .exact = collect->request->exact, .no_scouts = true, .running = concurrent, .later = concurrent, .stop = collect->request->stop,
                                  .markers = collect_markers(collect)};
   int error = mark_begin(&options);
   collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
@@ -318,11 +318,16 @@ static bool collect_settle(struct collect *collect) {
   return mark_is_complete();
 }
 
+/* Whoever may stop it says so, after the last of its objects, too. */
+static bool collect_is_stopped(const struct collect *collect) {
+  return mark_was_stopped() || (collect->request->stop && collect->request->stop());
+}
+
 /* Everything has been told: mark it to the end, and reclaim what was not reached. */
 static int collect_end_marking(struct collect *collect, uint64_t *since) {
   struct collection *facts = collect->facts;
   mark_all();
-  collect_look_closer(collect);
+  if (!collect_is_stopped(collect)) collect_look_closer(collect);
   if (!mark_is_complete() || collect->unread) return EIO;
   collect_spare_suspects(collect);
   facts->markers = mark_count();
@@ -336,7 +341,7 @@ static int collect_end_marking(struct collect *collect, uint64_t *since) {
 
 /* True when marking goes on while the program runs. */
 static bool collect_go_on_running(struct collect *collect, int *error) {
-  if (!collect->request->concurrent || collect->generation < 2) return false;
+  if (!collect->request->concurrent || collect->request->stop || collect->generation < 2) return false;
   if (remember_begin_concurrent() && concurrent_begin(collect->request->markers) == 0) return true;
   *error = concurrent_refuse();
   return false;
@@ -367,6 +372,7 @@ static int collect_stopped(struct collect *collect, const struct world_thread *t
     error = collect_end_marking(collect, &since);
   }
   collect_marks.open = false;
+  if (error && mark_was_stopped()) error = ECANCELED;
   if (error) collect_forget(collect);
   mark_end();
   facts->sweep_ns = collect_lap(&since);

@@ -296,6 +296,10 @@ static void mark_settle(struct marker *m) {
 static __attribute__((noinline)) bool mark_attend(struct marker *m) {
   if (!workers_attend(m)) return false;
   mark_settle(m);
+  if (workers_gave_up()) {
+    m->failed = true;
+    m->top = m->bottom; /* for nothing */
+  }
   return true;
 }
 
@@ -619,6 +623,8 @@ unsigned mark_count(void) { return workers_count(); }
 bool mark_may_read(uintptr_t lo, uintptr_t hi) { return !(holes_any() && holes_meet(lo, hi)); }
 bool mark_is_unaligned(void) { return mark.markers->unaligned; }
 
+bool mark_was_stopped(void) { return workers_gave_up(); }
+
 bool mark_is_complete(void) {
   for (unsigned i = 0; i < mark.count; i++)
     if (mark.markers[i].failed) return false;
@@ -673,7 +679,8 @@ int mark_begin(const struct mark_options *options) {
   if (!error) error = mark_find_holes();
   if (error) return error;
   mark.count = mark_how_many(options->markers);
-  workers_begin(mark.count);
+  if (options->stop) mark.count = 1;
+  workers_begin(mark.count, options->stop);
   mark.later = options->later;
   mark.no_scouts = options->no_scouts || options->running;
   if (os_thread_pointer()) __asm__("mov %%fs:0x30, %0" : "=r"(mark.guard));

@@ -24,6 +24,7 @@ struct mark_options {
                           is not taken */
   bool later;          /* what the ranges lead to waits for mark_all or concurrent_begin */
   bool no_scouts;      /* their paint has another meaning where objects have ages */
+  int (*stop)(void);   /* asked again and again while there is work, with one marker alone; not 0: the search ends, incomplete. NULL: nobody */
   unsigned markers;    /* threads that mark, this one included; 0 and 1: this one alone. Fewer when refused */
   uint32_t scouts_after; /* objects that came alone before scouts are sent (scout.h), 0: as is best */
   size_t most_pending; /* entries of the stack, at most 65536; 0: no limit. Tests make it overflow */
@@ -80,6 +81,8 @@ void mark_tell(void (*told)(uintptr_t object));
 
 /* Whether everything could be read; if not, something reachable may have been missed. */
 bool mark_is_complete(void);
+/* It was ended by stop. */
+bool mark_was_stopped(void);
 
 /* How many threads mark (since mark_begin). */
 unsigned mark_count(void);

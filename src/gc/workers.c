@@ -22,7 +22,7 @@ enum {
   workers_best_most = 16,
 };
 
-enum { WORKERS_START = 1, WORKERS_HUNGRY = 2, WORKERS_STOP = 4, WORKERS_PAUSE = 8 }; /* of mark_attention */
+enum { WORKERS_START = 1, WORKERS_HUNGRY = 2, WORKERS_STOP = 4, WORKERS_PAUSE = 8, WORKERS_ASK = 16 }; /* of mark_attention */
 
 static struct {
   struct lock lock;
@@ -33,6 +33,9 @@ static struct {
   unsigned threads;
   bool refused;
   void (*over)(void);
+  int (*ask)(void);          /* whether to give the search up */
+  unsigned asks;             /* times that this was thought of */
+  bool gave_up;
 
   /* under the lock. at_work + parked + those that wait == markers that take part */
   unsigned at_work, parked;
@@ -198,13 +201,21 @@ static void workers_start(void) {
   if (!workers.threads) workers_want_no(WORKERS_HUNGRY);
 }
 
+static bool workers_ask(void) {
+  enum { every = 16 };
+  if (!workers.gave_up && workers.asks++ % every == 0) workers.gave_up = workers.ask() != 0;
+  return workers.gave_up;
+}
+
+bool workers_gave_up(void) { return workers.gave_up; }
+
 bool workers_attend(struct marker *m) {
   uint32_t wanted = atomic_load(&mark_attention);
   if (wanted & WORKERS_PAUSE) {
     workers_park();
     wanted = atomic_load(&mark_attention);
   }
-  if (wanted & WORKERS_STOP) return true;
+  if (wanted & WORKERS_STOP || (wanted & WORKERS_ASK && workers_ask())) return true;
   if (wanted & WORKERS_START && ++workers.asked > workers_start_after) workers_start();
   if (wanted & WORKERS_HUNGRY) workers_give(m);
   return false;
@@ -218,11 +229,14 @@ static void workers_reset(void) {
   workers.parked = workers.asked = 0;
   workers.count = 0;
   workers.over = NULL;
-  atomic_store(&mark_attention, workers.markers > 1 && !workers.refused ? WORKERS_START : 0);
+  atomic_store(&mark_attention, (workers.markers > 1 && !workers.refused ? WORKERS_START : 0) | (workers.ask ? WORKERS_ASK : 0));
 }
 
-void workers_begin(unsigned markers) {
+void workers_begin(unsigned markers, int (*stop)(void)) {
   workers.markers = markers;
+  workers.ask = stop;
+  workers.asks = 0;
+  workers.gave_up = false;
   workers.most_worked = 1;
   workers.refused = false;
   workers_reset();
@@ -230,6 +244,7 @@ void workers_begin(unsigned markers) {
 
 void workers_end(void) {
   workers.markers = 1;
+  workers.ask = NULL;
   workers_reset();
 }
 

@@ -14,8 +14,10 @@
 /* How many markers a heap with so many bytes deserves on this machine. */
 unsigned workers_best(size_t heap_bytes);
 
-/* A search begins, with so many markers at most; it is over. */
-void workers_begin(unsigned markers);
+/* A search begins, with so many markers at most; it is over. stop: asked by a marker that is alone while it works; when it has returned not 0
+ * the marker should stop, and the search has been given up. NULL: nobody is asked. */
+void workers_begin(unsigned markers, int (*stop)(void));
+bool workers_gave_up(void);
 void workers_end(void);
 unsigned workers_count(void); /* markers that worked, the first included */
 

@@ -14,11 +14,14 @@
 
 static int collecting_never(void) { return 0; }
 
-static _Atomic GC_stop_func collecting_stop = collecting_never;
+static GC_stop_func collecting_stop = collecting_never;
 static _Atomic bool collecting_unmaps;
 
-PUBLIC void GC_set_stop_func(GC_stop_func function) { atomic_store(&collecting_stop, function); }
-PUBLIC GC_stop_func GC_get_stop_func(void) { return atomic_load(&collecting_stop); }
+PUBLIC void GC_set_stop_func(GC_stop_func function) {
+  __atomic_store_n(&collecting_stop, function, __ATOMIC_SEQ_CST);
+  collector_wishes.stop = function == collecting_never ? NULL : function;
+}
+PUBLIC GC_stop_func GC_get_stop_func(void) { return __atomic_load_n(&collecting_stop, __ATOMIC_SEQ_CST); }
 
 PUBLIC void GC_set_force_unmap_on_gcollect(int on) { atomic_store(&collecting_unmaps, on != 0); }
 PUBLIC int GC_get_force_unmap_on_gcollect(void) { return atomic_load(&collecting_unmaps); }
@@ -27,7 +30,8 @@ PUBLIC int GC_get_force_unmap_on_gcollect(void) { return atomic_load(&collecting
 static bool collecting_run(GC_stop_func stop, bool unmap) {
   struct collection facts = {0};
   int saved = errno;
-  bool done = collector_arm() == 0 && !collector_is_disabled() && !stop() && collector_run(collect_generations - 1, COLLECT_ASKED, &facts);
+  bool may = collector_arm() == 0 && !collector_is_disabled() && !stop();
+  bool done = may && collector_run_until(stop == collecting_never ? NULL : stop, &facts);
   if (done && unmap) heap_purge(true);
   gc_errands_collected();
   errno = saved;

@@ -84,6 +84,7 @@ static void settings_tell_pace(const struct settings *now) {
       .concurrent = limited,
       .no_libraries = now->no_libraries != 0,
       .segment = now->has_roots,
+      .stop = collector_wishes.stop,
       .retries = now->retries < UINT_MAX ? (unsigned)now->retries : UINT_MAX - 1,
   };
 }

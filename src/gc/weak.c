@@ -73,11 +73,9 @@ static void weak_turn_away(struct weak *weak) {
 }
 
 static void weak_unqueue(struct weak_queue *queue, struct weak_handle *handle) {
-  struct weak_handle *before = NULL, *at = queue->first;
-  while (at != handle) before = at, at = at->next;
-  if (before) before->next = handle->next;
-  else queue->first = handle->next;
-  if (queue->last == handle) queue->last = before;
+  struct weak_handle *next = handle->next, *before = handle->before;
+  *(before ? &before->next : &queue->first) = next;
+  *(next ? &next->before : &queue->last) = before;
 }
 
 /* The handle is at its end. A queue that it is in was freed with it, unless it was taken out. */
@@ -107,6 +105,7 @@ static void weak_queue_put(struct weak_queue *queue, struct weak_handle *handle)
   if (handle->weak->queued) return;
   handle->weak->queued = true;
   handle->next = NULL;
+  handle->before = queue->first ? queue->last : NULL;
   if (queue->first) queue->last->next = handle;
   else queue->first = handle;
   queue->last = handle;
@@ -118,7 +117,8 @@ struct weak_handle *weak_queue_take(struct weak_queue *queue) {
   struct weak_handle *handle = queue->first;
   if (!handle) return NULL;
   queue->first = handle->next;
-  if (!queue->first) queue->last = NULL;
+  if (queue->first) queue->first->before = NULL;
+  else queue->last = NULL;
   handle->next = NULL;
   handle->weak->queued = false;
   return handle;

@@ -20,7 +20,7 @@ struct weak_handle {
   void (*callback)(struct weak_handle *handle, void *arg); /* or NULL */
   void *arg;
   struct weak_queue *queue; /* or NULL */
-  struct weak_handle *next; /* in the queue */
+  struct weak_handle *next, *before; /* in the queue */
 };
 
 /* Handles whose targets have died, in an object that is looked into, so that they live with it. */

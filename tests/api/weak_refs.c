@@ -328,6 +328,24 @@ static void test_queue(void) {
   OK(got <= crowd_size - crowd_nearly, "a reference that is lost with its target is not put in (%d)", got);
 }
 
+/* From its front, its end and its midst. */
+static void test_queue_left(void) {
+  enum { some = 7 };
+  struct GC_weak *reference[some], *next;
+  bool good = true;
+  queue = GC_ref_queue_new();
+  for (int i = 0; i < some; i++) {
+    void *target = GC_malloc(48);
+    reference[i] = GC_weak_new_queued(target, GC_WEAK_SHORT, queue, (void *)(intptr_t)(i + 1));
+    GC_free(target);
+    if (i == some - 2)
+      for (int k = 0; k < some - 1; k += k == 0 ? 2 : 3) GC_weak_free(reference[k]); /* 0, 2 and 5 */
+  }
+  static const int left[] = {1, 3, 4, 6};
+  for (int i = 0; i < 4; i++) good = good && (next = GC_ref_queue_poll(queue)) == reference[left[i]] && GC_weak_arg(next) == (void *)(intptr_t)(left[i] + 1);
+  OK(good && !GC_ref_queue_poll(queue), "where some are freed the others stay in order");
+}
+
 /* An old queue that references of all ages come into. */
 static void test_old_queue(void) {
   queue = GC_ref_queue_new();
@@ -491,6 +509,7 @@ int main(void) {
   test_callbacks();
   test_arg();
   test_queue();
+  test_queue_left();
   GC_disable();
   test_old_queue();
   test_wait();

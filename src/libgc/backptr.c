@@ -30,7 +30,7 @@ static struct debug_told backptr_told(void *base) {
   int kind = GC_get_kind_and_size(base, NULL);
   if (!alloc_find(base, &block, &slot)) return (struct debug_told){.p = base};
   if (debug_is(block, slot)) return debug_tell_of(base);
-  return (struct debug_told){.p = base, .size = block_requested(block, slot), .kind = (unsigned)kind, .alive = true};
+  return (struct debug_told){.p = base, .size = block_requested(block, slot), .kind = (unsigned)kind, .site = debug_site_of(block, slot), .alive = true};
 }
 
 static void *backptr_pointer(void *base) {

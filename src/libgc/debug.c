@@ -210,9 +210,13 @@ static void debug_end(struct debug_header *header, const char *call, const struc
   const void *at = debug_smashed_at(header);
   if (atomic_load(&header->life) & DEBUG_FREED) {
     debug_say("%s: freed before: the object at %s", call, debug_describe(&told, text));
+    debug_say_stack(&told);
     return;
   }
-  if (at) debug_say("%s: smashed: %p in or near the object at %s", call, at, debug_describe(&told, text));
+  if (at) {
+    debug_say("%s: smashed: %p in or near the object at %s", call, at, debug_describe(&told, text));
+    debug_say_stack(&told);
+  }
   if ((at && at < debug_pointer(header)) || debug_goes(header)) alloc_free(header, MISUSE_FREE, start);
   else debug_keep_freed(header);
 }

@@ -69,9 +69,13 @@ struct debug_told {
   const char *file; /* NULL: not known */
   int line;
   unsigned kind;
+  uint32_t site; /* 0: allocations are not recorded */
   bool debug, alive; /* not debug: neither file nor line, and the size is its slot's */
 };
 enum { debug_text_bytes = 512 };
+/* The call stack that allocated it, a frame a line, where that is known. */
+void debug_say_stack(const struct debug_told *told);
+uint32_t debug_site_of(struct block *block, uint32_t slot);
 const char *debug_describe(const struct debug_told *told, char text[debug_text_bytes]);
 struct debug_told debug_tell_of(struct debug_header *header);
 

@@ -63,6 +63,7 @@ static void check_say(const struct check_note *note) {
   if (note->what == CHECK_LEAKED) debug_say("leaked: the object at %s", text);
   else if (note->what == CHECK_SMASHED) debug_say("smashed: %p in or near the object at %s", note->at, text);
   else debug_say("written to after it was freed: %p in the object at %s", note->at, text);
+  debug_say_stack(&note->told);
 }
 
 /* One thread at a time; a thread of the parent may have been at it when this process was forked. */

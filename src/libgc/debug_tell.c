@@ -9,6 +9,7 @@
 #include "gc_mark.h"
 #include "libgc/libgc.h"
 #include "os/memory.h"
+#include "site/modules.h"
 
 #include <string.h>
 
@@ -51,14 +52,32 @@ const char *debug_describe(const struct debug_told *told, char text[debug_text_b
 /* Who writes before an object may have written over where its name stands. */
 static const char *tell_file(const char *file) { return os_memory_is_readable((uintptr_t)file) ? file : NULL; }
 
+/* By module and offset: whoever finds many leaks has no time to look for names. */
+void debug_say_stack(const struct debug_told *told) {
+  enum { frames_most = 20 };
+  const struct site_stack *stack = told->site ? site_stack(told->site) : NULL;
+  for (uint32_t i = 0; stack && i < stack->count && i < frames_most; i++) {
+    int index = modules_find(stack->pc[i] - 1, stack->epoch);
+    const struct module *module = index < 0 ? NULL : modules_get(index);
+    debug_say("    #%u %s+0x%lx", i, module ? module->path : "?", (unsigned long)(stack->pc[i] - (module ? module->bias : 0)));
+  }
+}
+
+uint32_t debug_site_of(struct block *block, uint32_t slot) {
+  const struct note *note = birth_records() ? block_note(block, slot) : NULL;
+  return note ? note->site : 0;
+}
+
 struct debug_told debug_tell_of(struct debug_header *header) {
   uint32_t life = atomic_load(&header->life);
+  struct block *block = region_find((uintptr_t)header);
   return (struct debug_told){
       .p = debug_pointer(header),
       .size = header->size,
       .file = tell_file(header->file),
       .line = header->line,
       .kind = life >> debug_kind_shift & (tell_kinds - 1),
+      .site = block ? debug_site_of(block, block_slot(block, (uintptr_t)header)) : 0,
       .debug = true,
       .alive = !(life & DEBUG_FREED),
   };

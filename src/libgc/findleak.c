@@ -51,7 +51,11 @@ __attribute__((destructor)) static void findleak_exit(void) {
 static struct debug_told findleak_plain(struct block *block, uint32_t slot) {
   static const uint8_t kinds[kind_count] = {[KIND_SCANNED] = 1, [KIND_COLLECTED] = 1, [KIND_TYPED] = 1};
   return (struct debug_told){
-      .p = (void *)block_slot_address(block, slot), .size = block_requested(block, slot), .kind = kinds[block->kind]};
+      .p = (void *)block_slot_address(block, slot),
+      .size = block_requested(block, slot),
+      .kind = kinds[block->kind],
+      .site = debug_site_of(block, slot),
+  };
 }
 
 /* What the program has freed, and is kept to see who writes there, is no leak. */

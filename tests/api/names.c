@@ -439,7 +439,6 @@ static void test_libgc(void) {
   p = gc_malloc(10);
   ROW(dumps(), "GC_dump", "the heap into a file");
   ROW(dumps(), "HotSpotDiagnosticMXBean.dumpHeap", "the heap into a file");
-  ROW(GC_why(p, NULL, NULL) == 1, "GC_generate_random_backtrace", "the way from a root");
   ROW(list_has(GC_get_objects(-1, NULL), p), "GC_enumerate_reachable_objects_inner", "objects");
   ROW(strcmp(GC_get_write_tracking(NULL), "none") != 0, "GC_incremental_protection_needs", "how written memory is found");
 }

@@ -49,6 +49,13 @@ for mode in malloc collect; do
   check
 done
 
+run "stacks" call glibc GLEANER_OPTIONS=sites=1
+check
+ok "stacks: with sites=1 the call stack follows" sh -c 'grep -A 4 "leaked: .*findleak.c:" "$1" | grep -q "#[0-9]* .*findleak+0x"' - "$work/err"
+run "in mode leaks" call leaks
+ok "in mode leaks CHECK_LEAKS reports what is lost" grep -q 'are definitely lost' "$work"/report.*
+ok "in mode leaks nothing else is told" sh -c '! grep -q "leaked:" "$1"' - "$work/err"
+
 run off off glibc
 ok "without it nothing is told" sh -c '[ ! -s "$1" ] && grep -qx "on 0" "$2"' - "$work/err" "$work/out"
 

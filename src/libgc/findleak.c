@@ -14,10 +14,8 @@
 
 #include <stdlib.h>
 
+/* The program aborts when something has leaked; what it frees is kept for a while, to see who writes there. */
 static bool findleak_aborts, findleak_delays;
-
-void findleak_set_abort(bool on) { findleak_aborts = on; }
-void findleak_set_delay_free(bool on) { findleak_delays = on; }
 
 /* --- when --- */
 

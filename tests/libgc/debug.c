@@ -166,6 +166,49 @@ static void test_overwriting(void) {
   OK(said_it("smashed: ") && said_it("(?:0, sz=10"), "without a file it is told without");
 }
 
+/* --- the functions themselves: file and line are what they are given --- */
+
+static void *strndup_like(size_t size, const char *file, int line) { return GC_debug_strndup("0123456789", size - 1, file, line); }
+static void *strdup_like(size_t size, const char *file, int line) { return GC_debug_strdup("012345678" + (10 - size), file, line); }
+static void *realloc_like(size_t size, const char *file, int line) { return GC_debug_realloc(GC_MALLOC(1), size, file, line); }
+static void *kind_like(size_t size, const char *file, int line) { return GC_debug_generic_or_special_malloc(size, GC_I_NORMAL, file, line); }
+
+static const struct {
+  void *(*make)(size_t size, const char *file, int line);
+  const char *name;
+} makers[] = {
+    {GC_debug_malloc, "GC_debug_malloc"},
+    {GC_debug_malloc_atomic, "GC_debug_malloc_atomic"},
+    {GC_debug_malloc_uncollectable, "GC_debug_malloc_uncollectable"},
+    {GC_debug_malloc_atomic_uncollectable, "GC_debug_malloc_atomic_uncollectable"},
+    {GC_debug_malloc_ignore_off_page, "GC_debug_malloc_ignore_off_page"},
+    {GC_debug_malloc_atomic_ignore_off_page, "GC_debug_malloc_atomic_ignore_off_page"},
+    {GC_debug_malloc_stubborn, "GC_debug_malloc_stubborn"},
+    {strdup_like, "GC_debug_strdup"},
+    {strndup_like, "GC_debug_strndup"},
+    {realloc_like, "GC_debug_realloc"},
+    {kind_like, "GC_debug_generic_or_special_malloc"},
+};
+static size_t maker;
+
+static void made(void) {
+  char *volatile p = makers[maker].make(10, "a file", 4711);
+  p[10] = 1;
+  GC_debug_free(p);
+}
+
+static void test_functions(void) {
+  for (maker = 0; maker < sizeof makers / sizeof makers[0]; maker++) {
+    hear(made);
+    OK(said_it("smashed: ") && said_it("(a file:4711, sz=10, "), "%s is told by the file and line it was given", makers[maker].name);
+  }
+  void **p = GC_MALLOC(16);
+  GC_debug_change_stubborn(p);
+  GC_debug_ptr_store_and_dirty(p + 1, p);
+  GC_debug_end_stubborn_change(p);
+  OK(p[1] == p && p[0] == NULL, "GC_debug_ptr_store_and_dirty stores");
+}
+
 static void test_freeing(void) {
   check_said(twice, "GC_debug_free: freed before: ", "a second free", "sz=10, NORMAL)");
   check_said(after, "written to after it was freed: ", "a byte written after the free", "sz=64, NORMAL)");
@@ -362,6 +405,7 @@ int main(void) {
   test_texts();
   test_resizing();
   test_overwriting();
+  test_functions();
   test_freeing();
   test_describing();
   test_lives();

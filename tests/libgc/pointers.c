@@ -51,6 +51,9 @@ static void test_arithmetic(void) {
   OK(failed_same == 0, "and nothing fails inside of an object");
   OK(GC_PTR_ADD(p, 100) == first + 103 && failed_same == 1, "but outside, GC_PTR_ADD does");
   OK(GC_PRE_INCR(p, 100) == first + 103 && failed_same == 2, "GC_PRE_INCR does");
+  void *at = first;
+  OK(GC_pre_incr(&at, 12) == (char *)first + 12 && GC_post_incr(&at, -4) == (char *)first + 12 && at == (char *)first + 8,
+     "the functions add bytes");
   p = first;
   OK(GC_POST_DECR(p) == first && p == first - 1 && failed_same == 3, "GC_POST_DECR does");
 }

@@ -13,6 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_ON 1
+#endif
+
 #define PUBLIC __attribute__((visibility("default")))
 
 bool filters_is_number(long number) { return number == SYS_seccomp || number == SYS_prctl; }
@@ -20,6 +25,8 @@ bool filters_is_number(long number) { return number == SYS_seccomp || number == 
 void filters_before(long number, const long *arguments) {
   if (number == SYS_prctl && arguments[0] == PR_SET_SECCOMP)
     hook_before_filter(arguments[1] == SECCOMP_MODE_FILTER ? (const void *)arguments[2] : NULL);
+  if (number == SYS_prctl && arguments[0] == PR_SET_SYSCALL_USER_DISPATCH && arguments[1] == PR_SYS_DISPATCH_ON)
+    hook_before_filter(NULL); /* at times no call may be made in that thread, not even by a signal handler */
   if (number == SYS_seccomp && arguments[0] == SECCOMP_SET_MODE_FILTER) hook_before_filter((const void *)arguments[2]);
   if (number == SYS_seccomp && arguments[0] == SECCOMP_SET_MODE_STRICT) hook_before_filter(NULL);
 }

@@ -89,6 +89,31 @@ static void refuse_by(const int *calls, unsigned count, unsigned listed, unsigne
 
 static void refuse(const int *calls, unsigned count) { refuse_by(calls, count, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW); }
 
+/* A thread whose system calls are taken for those of another system most of the time: one made then would end it. */
+static void *dispatched_main(void *arg) {
+  static volatile char blocked; /* 0: calls are allowed */
+  enum { set_dispatch = 59, on = 1 };
+  if (prctl(set_dispatch, on, 0, 0, &blocked)) exit(refused_skip);
+  deaf_ready = 1;
+  while (!deaf_end) {
+    blocked = 1;
+    for (volatile int i = 0; i < 10000000 && !deaf_end; i++) continue;
+    blocked = 0;
+    sched_yield();
+  }
+  return arg;
+}
+
+static void dispatched(void) {
+  pthread_t thread;
+  deaf_ready = 0;
+  if (pthread_create(&thread, NULL, dispatched_main, NULL)) abort();
+  while (!deaf_ready) sched_yield();
+  nothing();
+  deaf_end = 1;
+  pthread_join(thread, NULL);
+}
+
 /* What a malloc may be expected to call; anything else ends the process. */
 static void killed(void) {
   static const int calls[] = {SYS_read, SYS_write, SYS_exit, SYS_exit_group, SYS_brk, SYS_mmap, SYS_munmap, SYS_mprotect,
@@ -202,7 +227,7 @@ static void no_memory(void) {
 }
 
 #define SCENARIO(name) {#name, name}
-static const struct scenario table[] = {SCENARIO(nothing), SCENARIO(deaf), SCENARIO(no_open), SCENARIO(no_signals), SCENARIO(killed), SCENARIO(killed_unusual),
+static const struct scenario table[] = {SCENARIO(nothing), SCENARIO(deaf), SCENARIO(no_open), SCENARIO(no_signals), SCENARIO(killed), SCENARIO(killed_unusual), SCENARIO(dispatched),
                                         SCENARIO(no_extras), SCENARIO(no_dump), SCENARIO(no_queue), SCENARIO(no_handler), SCENARIO(no_memory)};
 
 /* The status is 3, which is nobody's but the program's. */

@@ -55,6 +55,7 @@ else
 fi
 same "all but a few system calls kill" - "$here/refused" killed
 same "unusual system calls kill" - "$here/refused" killed_unusual
+same "system calls are another system's" - "$here/refused" dispatched
 
 # Said once, when it is asked for.
 run_collect collect 60 "--gc-cpu=100 --threshold0=2M --verbose" "$here/refused" deaf

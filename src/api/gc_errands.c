@@ -224,12 +224,15 @@ PUBLIC int GC_start_finalizer_thread(void) {
 }
 
 PUBLIC int GC_stop_finalizer_thread(void) {
-  int state = ERRANDS_THREAD;
-  if (atomic_load(&errands_state) == ERRANDS_THREAD && pthread_equal(errands_thread, pthread_self())) {
+  int state = atomic_load(&errands_state), running = ERRANDS_THREAD;
+  if ((state == ERRANDS_THREAD || state == ERRANDS_STOPPING) && pthread_equal(errands_thread, pthread_self())) {
     errno = EDEADLK;
     return -1;
   }
-  if (!atomic_compare_exchange_strong(&errands_state, &state, ERRANDS_STOPPING)) return 0;
+  if (!atomic_compare_exchange_strong(&errands_state, &running, ERRANDS_STOPPING)) {
+    while (atomic_load(&errands_state) == ERRANDS_STOPPING) os_thread_sleep(100 * 1000); /* another one is at it */
+    return 0;
+  }
   errand_wake();
   pthread_join(errands_thread, NULL);
   atomic_store(&errands_state, ERRANDS_NO_THREAD);

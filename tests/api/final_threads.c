@@ -209,6 +209,35 @@ static void test_ends_at_once(void) {
   OK(ran >= 50, "one that a finalizer has ended by pthread_exit is not waited for, %d were run", ran);
 }
 
+static _Atomic int begun, let_go, is_over, too_early;
+
+static void GC_CALLBACK wait_to_end(void *object, void *data) {
+  (void)object, (void)data;
+  begun = 1;
+  while (!let_go) usleep(1000);
+  is_over = 1;
+}
+
+static void *stop_it(void *arg) {
+  if (GC_stop_finalizer_thread() != 0 || !is_over) too_early++;
+  return arg;
+}
+
+static void test_stopped_twice(void) {
+  pthread_t thread[2];
+  GC_start_finalizer_thread();
+  lose(20, wait_to_end);
+  for (int i = 0; i < 10 && !begun; i++) {
+    collect_all();
+    usleep(10000);
+  }
+  for (int i = 0; i < 2; i++) pthread_create(&thread[i], NULL, stop_it, NULL);
+  usleep(30000);
+  let_go = 1;
+  for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+  OK(begun && !too_early, "whoever stops it returns when it has ended what it was running");
+}
+
 int main(void) {
   GC_INIT();
   main_thread = pthread_self();
@@ -218,5 +247,6 @@ int main(void) {
   GC_start_finalizer_thread();
   test_many();
   GC_stop_finalizer_thread();
+  test_stopped_twice();
   return tap_end();
 }

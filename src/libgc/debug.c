@@ -106,6 +106,8 @@ const void *debug_smashed_at(const struct debug_header *header) {
 
 /* --- allocating --- */
 
+enum { debug_atomic = 0, debug_normal = 1, debug_uncollectable = 2, debug_atomic_uncollectable = 3 };
+
 /* What the out-of-memory handler returned may be anything; it is dressed where it can be. */
 static bool debug_has_room(void *base, size_t total) {
   struct block *block;
@@ -113,7 +115,9 @@ static bool debug_has_room(void *base, size_t total) {
   return alloc_find(base, &block, &slot) && block_slot_bytes(block) >= total && !debug_is(block, slot);
 }
 
+/* Where no stack is recorded, by the shortest way. */
 static void *debug_alloc_base(size_t total, unsigned kind, const struct site_start *start) {
+  if (kind <= debug_normal && !birth_records()) return kind == debug_normal ? GC_malloc(total) : GC_malloc_atomic(total);
   static const enum kind ours[] = {KIND_POINTER_FREE, KIND_COLLECTED, KIND_UNCOLLECTABLE, KIND_UNCOLLECTABLE_POINTER_FREE};
   return kind < sizeof ours / sizeof ours[0] ? gc_alloc_kind(total, ours[kind], start) : GC_generic_or_special_malloc(total, (int)kind);
 }
@@ -129,8 +133,6 @@ static void *debug_alloc(size_t size, unsigned kind, const struct debug_from *fr
   }
   return debug_has_room(base, total) ? debug_dress(base, size, kind, from) : base;
 }
-
-enum { debug_atomic = 0, debug_normal = 1, debug_uncollectable = 2, debug_atomic_uncollectable = 3 };
 
 #define DEBUG_START(from, call_, file_, line_)                                                                \
   struct site_start start;                                                                                    \
@@ -197,26 +199,32 @@ static bool debug_goes(const struct debug_header *header) {
 /* Whoever waits for it is told now. The filling comes before the note of it, for who looks meanwhile. */
 static void debug_keep_freed(struct debug_header *header) {
   uint64_t *p = debug_pointer(header);
-  watch_lock();
-  settle_freed((uintptr_t)header);
-  watch_unlock();
+  struct block *block = region_find((uintptr_t)header);
+  if (atomic_load(counts_find(block, block_slot(block, (uintptr_t)header))) & COUNT_LISTED) {
+    watch_lock();
+    settle_freed((uintptr_t)header);
+    watch_unlock();
+  }
   for (size_t i = 0; i < header->size / sizeof *p; i++) p[i] = debug_filling;
   atomic_fetch_or(&header->life, DEBUG_FREED);
 }
 
-static void debug_end(struct debug_header *header, const char *call, const struct site_start *start) {
-  struct debug_told told = debug_tell_of(header);
+static void debug_tell(struct debug_header *header, const char *call, const char *what, const void *at) {
   char text[debug_text_bytes];
-  const void *at = debug_smashed_at(header);
-  if (atomic_load(&header->life) & DEBUG_FREED) {
-    debug_say("%s: freed before: the object at %s", call, debug_describe(&told, text));
-    debug_say_stack(&told);
+  struct debug_told told = debug_tell_of(header);
+  debug_describe(&told, text);
+  if (at) debug_say("%s: %s: %p in or near the object at %s", call, what, at, text);
+  else debug_say("%s: %s: the object at %s", call, what, text);
+  debug_say_stack(&told);
+}
+
+static void debug_end(struct debug_header *header, const char *call, const struct site_start *start) {
+  if (unlikely(atomic_load(&header->life) & DEBUG_FREED)) {
+    debug_tell(header, call, "freed before", NULL);
     return;
   }
-  if (at) {
-    debug_say("%s: smashed: %p in or near the object at %s", call, at, debug_describe(&told, text));
-    debug_say_stack(&told);
-  }
+  const void *at = debug_smashed_at(header);
+  if (unlikely(at != NULL)) debug_tell(header, call, "smashed", at);
   if ((at && at < debug_pointer(header)) || debug_goes(header)) alloc_free(header, MISUSE_FREE, start);
   else debug_keep_freed(header);
 }

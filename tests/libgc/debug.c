@@ -207,6 +207,10 @@ static void test_functions(void) {
   GC_debug_ptr_store_and_dirty(p + 1, p);
   GC_debug_end_stubborn_change(p);
   OK(p[1] == p && p[0] == NULL, "GC_debug_ptr_store_and_dirty stores");
+  GC_change_stubborn(GC_base(p));
+  GC_ptr_store_and_dirty(p + 1, NULL);
+  GC_end_stubborn_change(GC_base(p));
+  OK(!p[1], "so does the function without debug");
 }
 
 static void test_freeing(void) {

@@ -26,6 +26,7 @@ extern struct collector_wishes {
   bool no_libraries;    /* the data of libraries are no roots where roots are declared */
   int (*segment)(const char *name, void *lo, size_t size); /* 0: that segment is none either; NULL: all are */
   int (*stop)(void);    /* not 0: a collection that came by itself is broken off; NULL: none is */
+  size_t per_finalizer; /* each finalizer that is registered counts as so many new bytes */
   unsigned retries;     /* more full collections before memory is refused */
 } collector_wishes;
 

@@ -54,6 +54,8 @@ struct gc_stats {
   _Atomic uint64_t heap_most;     /* the largest number of live bytes before a collection */
   _Atomic uint64_t concurrent;    /* collections that marked while the program ran */
   _Atomic unsigned markers_most;
+  _Atomic size_t reclaimed_last, total_then; /* by the last collection; allocated, */
+  _Atomic ptrdiff_t in_use_then;             /* and in use, when it was over */
   struct {
     _Atomic int error;
     _Atomic uint64_t count;
@@ -66,6 +68,8 @@ void gc_stats_swept(const struct sweep_counts *counts);
 uint64_t gc_stats_number(void); /* of the last collection that was begun */
 void gc_stats_uncollectable(unsigned generation, size_t objects);
 void gc_stats_fork_child(void);
+/* Bytes that the program has freed since the last collection, as far as was noticed; 0 while there is something to sweep. */
+size_t gc_stats_freed(void);
 
 /* The pauses of a bucket are shorter than that, by a sixteenth at most. */
 uint64_t gc_stats_bucket_end(unsigned bucket);

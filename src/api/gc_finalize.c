@@ -39,6 +39,7 @@ static void finalize_register(void *object, GC_finalization_proc function, void 
     watch_lock();
     finalize_java = GC_java_finalization;
     done = finalize_set((uintptr_t)object, &call, &old);
+    if (collector_wishes.per_finalizer && done && function) pace_count((ptrdiff_t)collector_wishes.per_finalizer);
     watch_unlock();
   }
   keep_alive(object);

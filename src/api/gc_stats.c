@@ -54,6 +54,20 @@ static void gc_stats_reclaimed(struct gc_stats_generation *generation, const str
   atomic_fetch_add(&generation->bytes, counts->bytes);
 }
 
+static ptrdiff_t gc_stats_in_use(void) { return heap_in_use_sum() - atomic_load(&heap_in_use[KIND_SCANNED]); }
+
+size_t gc_stats_freed(void) {
+  ptrdiff_t more = gc_stats_in_use() - atomic_load(&gc_stats.in_use_then), new = (ptrdiff_t)(GC_get_total_bytes() - atomic_load(&gc_stats.total_then));
+  return sweep_is_done() && new > more ? (size_t)(new - more) : 0;
+}
+
+/* What there was when a collection was over: what was handed out since, and is not in use, was freed. */
+static void gc_stats_over(size_t reclaimed) {
+  atomic_store(&gc_stats.reclaimed_last, reclaimed);
+  atomic_store(&gc_stats.total_then, GC_get_total_bytes());
+  atomic_store(&gc_stats.in_use_then, gc_stats_in_use());
+}
+
 /* What the sweep of a full collection reclaims is told later, when it is done. */
 void gc_stats_collection(const struct collection *facts) {
   struct gc_stats_generation *generation = &gc_stats.generations[facts->generation];
@@ -74,11 +88,14 @@ void gc_stats_collection(const struct collection *facts) {
   if (facts->concurrent) atomic_fetch_add(&gc_stats.concurrent, 1);
   if (facts->markers > atomic_load(&gc_stats.markers_most)) atomic_store(&gc_stats.markers_most, facts->markers);
   gc_stats_most(&gc_stats.heap_most, facts->heap_before);
-  if (facts->generation < collect_generations - 1) gc_stats_reclaimed(generation, &facts->swept);
+  bool minor = facts->generation < collect_generations - 1;
+  if (minor) gc_stats_reclaimed(generation, &facts->swept);
+  gc_stats_over(minor ? facts->swept.bytes : 0);
 }
 
 void gc_stats_swept(const struct sweep_counts *counts) {
   gc_stats_reclaimed(&gc_stats.generations[collect_generations - 1], counts);
+  gc_stats_over(counts->bytes);
 }
 
 void gc_stats_uncollectable(unsigned generation, size_t objects) {

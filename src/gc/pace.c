@@ -235,6 +235,11 @@ void pace_press(ptrdiff_t bytes) {
   if (bytes > 0 && pace_new_collected() >= atomic_load(&pace.nursery)) atomic_store(&heap_alarm, true);
 }
 
+void pace_count(ptrdiff_t bytes) {
+  atomic_fetch_sub(&pace.collected, bytes);
+  if (bytes > 0 && pace_new_collected() >= atomic_load(&pace.nursery)) atomic_store(&heap_alarm, true);
+}
+
 size_t pace_pressure(void) { return (size_t)pace_pressed(); }
 
 void pace_counts(size_t counts[collect_generations]) {

@@ -51,6 +51,9 @@ void pace_counts(size_t counts[collect_generations]);
 void pace_press(ptrdiff_t bytes);
 size_t pace_pressure(void);
 
+/* So many bytes more, or less, are to be taken for new until the next collection. */
+void pace_count(ptrdiff_t bytes);
+
 /* How much of what makes a full collection due there is: 0 to 100 of 100. */
 unsigned pace_full_progress(void);
 

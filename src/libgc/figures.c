@@ -47,6 +47,12 @@ static void figures_refresh(void) {
   figures_non_gc_told = own;
 }
 
+ptrdiff_t figures_spared(void) {
+  static _Atomic GC_word told;
+  GC_word own = GC_non_gc_bytes - figures_non_gc_told;
+  return (ptrdiff_t)(own - atomic_exchange(&told, own));
+}
+
 PUBLIC GC_word GC_get_non_gc_bytes(void) {
   figures_refresh();
   return GC_non_gc_bytes;
@@ -75,6 +81,7 @@ static size_t figures_reclaimed(void) {
 
 static struct GC_prof_stats_s figures_all(void) {
   size_t heap = GC_get_heap_size(), unmapped = GC_get_unmapped_bytes(), since = GC_get_bytes_since_gc(), total = GC_get_total_bytes();
+  size_t last = atomic_load(&gc_stats.reclaimed_last);
   return (struct GC_prof_stats_s){
       .heapsize_full = heap + unmapped,
       .free_bytes_full = GC_get_free_bytes() + unmapped,
@@ -84,8 +91,8 @@ static struct GC_prof_stats_s figures_all(void) {
       .non_gc_bytes = GC_get_non_gc_bytes(),
       .gc_no = GC_get_gc_no(),
       .markers_m1 = (GC_word)GC_get_parallel(),
-      .bytes_reclaimed_since_gc = 0,
-      .reclaimed_bytes_before_gc = figures_reclaimed(),
+      .bytes_reclaimed_since_gc = last,
+      .reclaimed_bytes_before_gc = figures_reclaimed() - last,
       .expl_freed_bytes_since_gc = GC_get_expl_freed_bytes_since_gc(),
       .obtained_from_os_bytes = GC_get_obtained_from_os_bytes(),
   };
@@ -102,8 +109,7 @@ PUBLIC size_t GC_get_prof_stats(struct GC_prof_stats_s *stats, size_t size) {
 
 PUBLIC size_t GC_get_prof_stats_unsafe(struct GC_prof_stats_s *stats, size_t size) { return GC_get_prof_stats(stats, size); }
 
-/* Freed by the program since the last collection: what was handed out since and is not in use any more. */
-PUBLIC size_t GC_get_expl_freed_bytes_since_gc(void) { return 0; }
+PUBLIC size_t GC_get_expl_freed_bytes_since_gc(void) { return gc_stats_freed(); }
 
 /* One byte is added, so that the end of an object still points to it. */
 PUBLIC size_t GC_get_size_map_at(int i) {

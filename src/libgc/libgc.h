@@ -8,6 +8,11 @@
 #define PUBLIC __attribute__((visibility("default"), noinline))
 #define PUBLIC_DATA __attribute__((visibility("default")))
 
+/* --- figures.c --- */
+
+/* So many bytes more than when this was asked the last time are no candidates for collection, as the program says. */
+ptrdiff_t figures_spared(void);
+
 /* --- settings.c --- */
 
 void settings_want_incremental(void);

@@ -43,7 +43,7 @@ static GC_has_static_roots_func settings_has_roots;
 /* Those that the pace or the collector must be told of; zero beyond its fields, so that it can be compared. */
 struct settings {
   unsigned long divisor, retries, limit_ms, limit_ns;
-  size_t least;
+  size_t least, per_finalizer;
   GC_has_static_roots_func has_roots;
   int full_freq, stay, entire, no_libraries, incremental, by_hand;
 };
@@ -56,6 +56,7 @@ static struct settings settings_now(void) {
   now.limit_ms = GC_time_limit;
   now.limit_ns = settings_limit_ns;
   now.least = settings_least;
+  now.per_finalizer = settings_per_finalizer;
   now.full_freq = GC_full_freq;
   now.stay = GC_dont_expand;
   now.entire = GC_use_entire_heap;
@@ -85,6 +86,7 @@ static void settings_tell_pace(const struct settings *now) {
       .no_libraries = now->no_libraries != 0,
       .segment = now->has_roots,
       .stop = collector_wishes.stop,
+      .per_finalizer = now->per_finalizer == settings_finalizer_bytes ? 0 : now->per_finalizer,
       .retries = now->retries < UINT_MAX ? (unsigned)now->retries : UINT_MAX - 1,
   };
 }
@@ -122,6 +124,7 @@ void collector_consult(enum collector_moment moment) {
     return;
   }
   findleak_consult();
+  pace_count(-figures_spared());
   if (moment == COLLECTOR_ARMED) settings_begun();
   settings_tell(moment == COLLECTOR_ARMED);
   if (moment == COLLECTOR_ARMED) environment_after();

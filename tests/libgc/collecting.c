@@ -92,6 +92,30 @@ static GC_word collections_of(size_t bytes) {
   return GC_get_gc_no() - before;
 }
 
+static void finalized(void *object, void *data) { (void)object, (void)data; }
+
+static void test_finalizers(GC_word usual) {
+  GC_word before = GC_get_gc_no();
+  GC_set_allocd_bytes_per_finalizer(100 << 10);
+  for (int i = 0; i < 2000; i++) GC_register_finalizer(GC_malloc(16), finalized, NULL, NULL, NULL);
+  litter(4 << 20);
+  OK(GC_get_gc_no() > before, "each finalizer counts as so many bytes, if that was set");
+  GC_set_allocd_bytes_per_finalizer(10000);
+  GC_gcollect();
+  before = GC_get_gc_no();
+  for (int i = 0; i < 2000; i++) GC_register_finalizer(GC_malloc(16), finalized, NULL, NULL, NULL);
+  litter(4 << 20);
+  OK(GC_get_gc_no() == before, "which they do not otherwise");
+  GC_gcollect();
+  before = GC_get_gc_no();
+  for (int i = 0; i < 200; i++) {
+    GC_non_gc_bytes += 1 << 20; /* as if all of that were no garbage */
+    litter(1 << 20);
+  }
+  OK(GC_get_gc_no() - before < usual, "what the program says is no candidate makes no collection due: %lu", GC_get_gc_no() - before);
+  GC_set_non_gc_bytes(0);
+}
+
 static void test_pace(void) {
   enum { bytes = 200 << 20 };
   GC_word usual = collections_of(bytes), more, fewer;
@@ -104,6 +128,7 @@ static void test_pace(void) {
   fewer = collections_of(bytes);
   OK(GC_get_min_bytes_allocd() == (size_t)150 << 20 && fewer < usual, "a least number of bytes more rarely: %lu times", fewer);
   GC_set_min_bytes_allocd(1);
+  test_finalizers(usual);
   GC_set_disable_automatic_collection(1);
   fewer = collections_of(bytes);
   OK(fewer == 0 && GC_get_disable_automatic_collection(), "nothing is collected by itself where that is disabled");

@@ -8,7 +8,7 @@ export LD_LIBRARY_PATH
 # What is counted here is not to be disturbed by collections at every chance.
 stress=
 
-for program in settings collecting; do
+for program in settings collecting figures; do
   merge_as "linked $program" glibc "$here/$program"
   merge collect "$here/$program"
 done

@@ -125,8 +125,9 @@ void *GC_ref(void *p);
 
 /* One less. Returns how many are left. With the last one, short weak references are cleared, the finalizer is run, here and now, long weak
  * references are cleared, and the object is freed, before this returns; unless the finalizer has taken a reference of its own. While the finalizer
- * runs, the object has one reference, the finalizer's; also when a collection found it due, and the last one is given back then. Finalizers may give back further references; where more than 50 are inside each other, the
- * rest is done when the first is done. NULL is ignored. */
+ * runs, the object has one reference, the finalizer's; also when a collection found it due, and the last one is given back then (where such a
+ * finalizer has left by longjmp, which may not show at once, the object is left to the next collection). Finalizers may give back further
+ * references; where more than 50 are inside each other, the rest is done when the first is done. NULL is ignored. */
 size_t GC_unref(void *p);
 
 /* How many there are; 0 when no object begins there. */

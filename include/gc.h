@@ -373,6 +373,20 @@ void *GC_malloc_atomic_ignore_off_page(size_t size) __attribute__((malloc, alloc
 #define GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE(size) GC_malloc_atomic_ignore_off_page(size)
 #endif
 
+/* --- Threads that stand still. What is named by a thread is its pthread_t, as a pointer. ---
+ *
+ * The thread runs no further until it is resumed; where it has all signals blocked, as soon as it has not. It holds none of the collector's locks then,
+ * but may have others, of the C library's, say: who waits for these waits for ever. Collections go on meanwhile, and what the thread holds is found. A
+ * thread may suspend itself. Suspended twice, it is resumed by the first call; other threads than those of pthread_create are left alone. */
+void GC_suspend_thread(void *thread);
+void GC_resume_thread(void *thread);
+int GC_is_thread_suspended(void *thread);
+
+/* Every other thread stands still until this one calls the second. In between nothing may be called that allocates, or waits for a thread, and no
+ * signals come. Where a thread does not answer, it runs on. */
+void GC_stop_world_external(void);
+void GC_start_world_external(void);
+
 /* --- Telling what is written ---
  *
  * For programs that tell the collector which objects they change. Gleaner finds that by itself and takes nobody's word, so that a store that was not told

@@ -5,4 +5,9 @@
 
 #include "gc.h"
 
+/* What GC_suspend_thread is given. */
+#ifndef GC_SUSPEND_THREAD_ID
+#define GC_SUSPEND_THREAD_ID void *
+#endif
+
 #endif

@@ -11,6 +11,7 @@
 #include "api/hooks.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
+#include "gc/suspend.h"
 #include "gc/workers.h"
 #include "heap/heap.h"
 #include "os/spawn.h"
@@ -41,7 +42,11 @@ static _Atomic uint32_t collector_turns; /* in this turn of being busy */
 /* This thread is in a callback of a collection, or about to begin one; and what it has to give back then. */
 static THREAD_LOCAL struct {
   bool inside, busy, finishing;
+  volatile bool near; /* of one of these: it may be so already */
 } collector_mine;
+
+/* In a signal handler: others wait for this thread. */
+static bool collector_is_at_it(void) { return collector_mine.near || collector_mine.inside || sweep_is_mine(); }
 
 /* --- arming --- */
 
@@ -70,6 +75,7 @@ static int collector_arm_first(void) {
   if (error) return error;
   os_spawn_init();
   collector_consult(COLLECTOR_ARMING);
+  suspend_not_now = collector_is_at_it;
   collector_settle();
   collector_is_armed = true;
   collector_consult(COLLECTOR_ARMED);
@@ -98,7 +104,8 @@ void collector_begin(void) {
 
 static bool collector_take(void) {
   bool busy = false;
-  if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return false;
+  collector_mine.near = true;
+  if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return collector_mine.near = false;
   atomic_fetch_add(&collector_turns, 1);
   return collector_mine.busy = collector_mine.inside = true;
 }
@@ -110,7 +117,7 @@ static void collector_give_back(void) {
     atomic_store(&collector_telling, false);
     atomic_store(&collector_busy, false);
   }
-  collector_mine.busy = collector_mine.finishing = false;
+  collector_mine.busy = collector_mine.finishing = collector_mine.near = false;
 }
 
 /* A callback was left by longjmp, an exception or the end of its thread. What is given back too early, because it was not left but
@@ -229,7 +236,12 @@ static void collector_finish(void) {
   struct collection facts;
   struct collect_request request = collector_request(2, COLLECT_OLD);
   bool finishing = false;
-  if (collector_is_inside() || !atomic_compare_exchange_strong(&collector_finishing, &finishing, true)) return;
+  if (collector_is_inside()) return;
+  collector_mine.near = true;
+  if (!atomic_compare_exchange_strong(&collector_finishing, &finishing, true)) {
+    collector_mine.near = false;
+    return;
+  }
   int saved = errno;
   collector_mine.inside = collector_mine.finishing = true;
   if (collector_collect(&request, &facts, collect_finish)) {

@@ -14,6 +14,7 @@
 #include "api/report_out.h"
 #include "base/bits.h"
 #include "base/print.h"
+#include "gc/suspend.h"
 #include "gc/why.h"
 #include "gc_ext.h"
 #include "os/call.h"
@@ -166,6 +167,7 @@ static void dump_asked(uint64_t asked, const struct world_thread *self) {
 /* A raw thread may have no TLS, which is needed here; and a vfork child is not the process. */
 static void dump_told(const struct world_thread *self, const siginfo_t *info) {
   uint64_t asked = (uint64_t)(uintptr_t)info->si_value.sival_ptr;
+  if (suspend_told(info)) return;
   if (info->si_code > 0) {
     dump_reap(info->si_pid);
     return;
@@ -201,6 +203,7 @@ void gc_dump_init(void) {
 }
 
 void gc_dump_fork_child(void) {
+  suspend_fork_child();
   atomic_store(&dump_writer, 0);
   atomic_store(&gc_dump_noted, 0);
   atomic_store(&dump_busy, false);

@@ -332,14 +332,20 @@ static void sweep_units(size_t from, size_t to) {
   }
 }
 
+static THREAD_LOCAL volatile bool sweep_mine;
+
+bool sweep_is_mine(void) { return sweep_mine; }
+
 bool sweep_some(uint32_t units) {
   if (likely(atomic_load_explicit(&sweep.next, memory_order_relaxed) >= atomic_load(&sweep.end))) return false;
+  sweep_mine = true;
   atomic_fetch_add(&sweep.busy, 1);
   /* The end is read after the claim: a thread stopped here may have claimed units of the next sweep, whose end is another. (Units
    * of the last one, seen with the end of the next, are swept twice, which does no harm.) */
   size_t from = atomic_fetch_add(&sweep.next, units), end = atomic_load(&sweep.end);
   if (from < end) sweep_units(from, from + units < end ? from + units : end);
   atomic_fetch_sub(&sweep.busy, 1);
+  sweep_mine = false;
   return from + units < end;
 }
 

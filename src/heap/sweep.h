@@ -66,6 +66,8 @@ void sweep_release_held(struct block *block);
 /* Sweeps so many units more. True while there is something left to claim. Any number of threads; takes the heap lock for a moment
  * where a large object is given up. */
 bool sweep_some(uint32_t units);
+/* This thread is at it: also in a handler that has interrupted it. */
+bool sweep_is_mine(void);
 /* Nothing is left, and nobody is still at it. */
 bool sweep_is_done(void);
 /* The counts of the whole sweep, to be read when it is done. */

@@ -8,10 +8,12 @@
 #include "api/collector.h"
 #include "api/gc_events.h"
 #include "gc.h"
+#include "gc/suspend.h"
 #include "gc/world.h"
 #include "libgc/libgc.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -75,6 +77,26 @@ PUBLIC void GC_register_altstack(void *stack, GC_word stack_size, void *alternat
 }
 
 PUBLIC void *GC_clear_stack(void *p) { return p; }
+
+/* --- standing still --- */
+
+static bool threads_is_mine(const void *thread) { return thread == (void *)(uintptr_t)pthread_self(); }
+
+PUBLIC void GC_suspend_thread(void *thread) {
+  int saved = errno;
+  if (threads_is_mine(thread)) suspend_myself();
+  else if (collector_arm() == 0 || world_signal) suspend_thread((uintptr_t)thread);
+  errno = saved;
+}
+
+PUBLIC void GC_resume_thread(void *thread) { suspend_resume((uintptr_t)thread); }
+PUBLIC int GC_is_thread_suspended(void *thread) { return suspend_is_suspended((uintptr_t)thread); }
+
+PUBLIC void GC_stop_world_external(void) {
+  collector_arm();
+  suspend_world();
+}
+PUBLIC void GC_start_world_external(void) { suspend_world_over(); }
 
 /* --- signals --- */
 

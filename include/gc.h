@@ -544,7 +544,7 @@ void GC_debug_ptr_store_and_dirty(void *p, const void *q);
 
 /* --- Checked pointers: for compilers and macros that put these around what a program computes ---
  *
- * Each returns its first argument, or what is said. Where a check fails, one of the variables is called, which tells and aborts, unless the
+ * Each returns its first argument, or what is said. Where a check fails, one of the variables is called, which tells and aborts (GC_set_abort_func), unless the
  * program sets another, which may return. */
 
 /* p and q are in the same object, or one past its end; of a debug object the program's bytes count. Where neither is in an object of the heap

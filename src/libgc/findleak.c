@@ -9,6 +9,7 @@
 #include "libgc/findleak.h"
 
 #include "api/collector.h"
+#include "api/gc_warn.h"
 #include "gc.h"
 #include "libgc/libgc.h"
 
@@ -69,5 +70,7 @@ void findleak_given_up(struct block *block, uint32_t slot, bool debug) {
 void findleak_told(unsigned leaked) {
   if (!leaked) return;
   debug_say("%u objects leaked, which nothing led to in the last collection", leaked);
-  if (findleak_aborts) abort();
+  if (!findleak_aborts) return;
+  gc_warn_end("objects have leaked");
+  abort();
 }

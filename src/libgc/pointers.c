@@ -5,6 +5,7 @@
 
 #include "api/alloc.h"
 #include "api/collector.h"
+#include "api/gc_warn.h"
 #include "gc.h"
 #include "gc/mark.h"
 #include "libgc/debug.h"
@@ -15,19 +16,24 @@
 
 /* --- what is done when it is not: the program may have its own --- */
 
+static void pointers_end(const char *why) {
+  gc_warn_end(why);
+  abort();
+}
+
 static void pointers_same_failed(void *p, void *q) {
   debug_say("GC_same_obj: %p and %p are not in the same object", p, q);
-  abort();
+  pointers_end("GC_same_obj failed");
 }
 
 static void pointers_displacement_failed(void *p) {
   debug_say("GC_is_valid_displacement: %p does not point to an object that is allocated, or to a displacement that counts", p);
-  abort();
+  pointers_end("GC_is_valid_displacement failed");
 }
 
 static void pointers_visible_failed(void *p) {
   debug_say("GC_is_visible: %p is not where the collector looks for pointers", p);
-  abort();
+  pointers_end("GC_is_visible failed");
 }
 
 PUBLIC_DATA GC_pointers_print_proc GC_same_obj_print_proc = pointers_same_failed;

@@ -84,13 +84,18 @@ static void fail_place(void) {
 }
 static void fail_visible(void) { GC_is_visible(GC_MALLOC_ATOMIC(8)); }
 
+static void GC_CALLBACK on_end(const char *why) { fprintf(stderr, "the end: %s", why); }
+
 static void check_default(void (*act)(void), const char *what) {
+  char end[100];
+  snprintf(end, sizeof end, "the end: %s", what);
   hear(act);
-  OK(said_it(what) && WIFSIGNALED(said_status), "%s: told, and the program aborts", what);
+  OK(said_it(what) && said_it(end) && WIFSIGNALED(said_status), "%s: told, and the program aborts", what);
 }
 
 int main(void) {
   GC_INIT();
+  GC_set_abort_func(on_end);
   check_default(fail_same, "GC_same_obj");
   check_default(fail_place, "GC_is_valid_displacement");
   check_default(fail_visible, "GC_is_visible");

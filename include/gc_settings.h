@@ -135,11 +135,12 @@ void GC_set_markers_count(unsigned count);
 extern int GC_parallel;
 int GC_get_parallel(void);
 
-/* Likewise: the signal that stops threads, if no handler is installed for it. The other one is never needed. */
+/* Do nothing: the signal that stops threads has been chosen when the library was loaded, a real-time one without a handler, as GC_get_suspend_signal
+ * tells. The same lets them go on. */
 void GC_set_suspend_signal(int number);
 void GC_set_thr_restart_signal(int number);
 
-/* Likewise, and only told again: objects are never executable. */
+/* Before the collector begins, and only told again: objects are never executable. */
 void GC_set_pages_executable(int on);
 int GC_get_pages_executable(void);
 

@@ -20,7 +20,7 @@
 #endif
 
 /* The bytes of n times m; when no size_t can tell, there is no memory for them. */
-static inline size_t leak_detector_bytes(size_t n, size_t m) { return m && n > (size_t)-1 / m ? (size_t)-1 : n * m; }
+static __inline__ size_t leak_detector_bytes(size_t n, size_t m) { return m && n > (size_t)-1 / m ? (size_t)-1 : n * m; }
 
 #undef malloc
 #undef calloc

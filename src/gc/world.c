@@ -147,8 +147,6 @@ static bool world_is_unused(int number) {
   return os_call(SYS_rt_sigaction, number, NULL, &old, sizeof old.mask) == 0 && !old.handler;
 }
 
-int world_wish;
-
 /* 0, also when the program has it already; or an errno value. */
 static int world_take(int number) {
   if (!world_is_unused(number)) return 0;
@@ -165,7 +163,6 @@ int world_init(void) {
   int error = 0;
   world_process = (pid_t)os_call(SYS_getpid);
   world_learn_layout();
-  if (world_wish) world_take(world_wish);
   for (int number = world_first_signal; number >= world_last_signal && !world_signal && !error; number--) error = world_take(number);
   if (error) return error;
   return world_signal ? 0 : EBUSY;

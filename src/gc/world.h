@@ -29,7 +29,6 @@ struct world_thread {
 };
 
 extern int world_signal; /* the reserved signal; 0 before world_init */
-extern int world_wish;   /* to be taken for it, if nobody has a handler for that; 0: any */
 extern struct lock world_lock; /* LOCK_WORLD: one stop at a time */
 extern struct os_maps world_maps; /* for who has stopped the world, to look at memory with; closed by world_resume */
 

@@ -144,7 +144,7 @@ void environment_before(void) {
   for (size_t i = 0; i < sizeof environment_options / sizeof environment_options[0]; i++) environment_read_option(i);
   for (size_t i = 0; i < sizeof environment_numbers / sizeof environment_numbers[0]; i++) environment_read_number(i);
   environment_flags();
-  heap_set_limit(birth_options.max_heap);
+  if (environment_has("GC_MAXIMUM_HEAP_SIZE")) heap_set_limit(birth_options.max_heap); /* else what the program has set stays */
 }
 
 void environment_after(void) {

@@ -100,13 +100,11 @@ PUBLIC void GC_start_world_external(void) { suspend_world_over(); }
 
 /* --- signals --- */
 
-PUBLIC int GC_get_suspend_signal(void) { return world_signal ? world_signal : world_wish ? world_wish : -1; }
+PUBLIC int GC_get_suspend_signal(void) { return world_signal ? world_signal : -1; }
 PUBLIC int GC_get_thr_restart_signal(void) { return world_signal ? world_signal : -1; }
 
-/* One signal does for both, so the second wish is as good as the first. */
-PUBLIC void GC_set_suspend_signal(int number) {
-  if (!world_signal && number > 0 && number < _NSIG) world_wish = number;
-}
+/* The signal is chosen when the library is loaded, before a program can have a wish: one for which nobody has a handler, and which few want. */
+PUBLIC void GC_set_suspend_signal(int number) { (void)number; }
 PUBLIC void GC_set_thr_restart_signal(int number) { (void)number; }
 
 /* --- fork: always handled --- */

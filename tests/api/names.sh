@@ -32,8 +32,9 @@ merge_as "linked names" glibc "$here/names"
 for mode in malloc collect; do merge $mode "$here/names"; done
 
 # What has libgc's name is called by some test.
-sed -n 's/ GC_ATTR_[A-Z_]*\(([0-9, ]*)\)\{0,1\}//g; /^ *[#*\/]/d; /^typedef/d; s/.*[ *]\(GC_[A-Za-z0-9_]*\)(.*/\1/p' "$srcdir/include/gc.h" | sort -u >"$work/libgc"
+sed -n 's/ GC_ATTR_[A-Z_]*\(([0-9, ]*)\)\{0,1\}//g; /^ *[#*\/]/d; /^typedef/d; s/.*[ *]\(GC_[A-Za-z0-9_]*\)(.*/\1/p' \
+  "$srcdir/include/gc.h" "$srcdir/include/gc_settings.h" | grep -vx 'GC_INIT_CONF_.*' | sort -u >"$work/libgc"
 while read -r name; do
-  ok "$name is called by a test" grep -rqwE "$name" "$srcdir/tests" --include='*.c' --include='*.h'
+  ok "$name is called by a test" grep -rqwE "$name" "$srcdir/tests" --include='*.c' --include='*.h' --include='*.sh'
 done <"$work/libgc"
 finish

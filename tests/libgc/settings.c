@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- before the collector begins --- */
@@ -21,6 +22,32 @@ static void test_first(void) {
   OK(GC_get_min_bytes_allocd() == 1 && GC_get_allocd_bytes_per_finalizer() == 10000 && GC_get_rate() == 10, "numbers are as in libgc");
   OK(GC_dont_gc == 0 && !GC_is_disabled(), "collections are enabled");
   OK(GC_stackbottom != NULL && (uintptr_t)GC_stackbottom > (uintptr_t)__builtin_frame_address(0), "the stack's bottom is known");
+}
+
+/* What only matters before. */
+static void test_before(void) {
+  int chosen = GC_get_suspend_signal();
+  GC_set_markers_count(3);
+  GC_set_pages_executable(1);
+  OK(GC_get_pages_executable() == 1, "a wish for executable pages is told again");
+  GC_set_pages_executable(0);
+  GC_set_dont_precollect(1);
+  OK(GC_get_dont_precollect() == 1 && GC_dont_precollect == 1, "so is one for no collection at the beginning");
+  GC_set_dont_precollect(0);
+  GC_set_suspend_signal(SIGUSR1);
+  GC_set_thr_restart_signal(SIGUSR2);
+  OK(GC_get_suspend_signal() == chosen, "the signal has been chosen already");
+}
+
+static void test_begun(void) {
+  OK(GC_is_init_called(), "the collector begins when it is told to");
+  OK(GC_get_gc_no() == 0, "without a collection");
+  OK(GC_get_parallel() == 2 && GC_parallel == 2, "with as many markers as the program wanted");
+  GC_set_markers_count(5);
+  GC_set_pages_executable(1);
+  OK(GC_get_parallel() == 2 && GC_get_pages_executable() == 0, "afterwards these change nothing");
+  GC_use_threads_discovery();
+  OK(GC_get_suspend_signal() > 0 && GC_get_thr_restart_signal() == GC_get_suspend_signal(), "one signal does for both");
 }
 
 /* --- variables and calls --- */
@@ -67,8 +94,10 @@ static void test_bounds(void) {
 
 int main(void) {
   test_first();
+  test_before();
+  if (!getenv("LD_PRELOAD")) OK(!GC_is_init_called(), "nothing of that begins the collector");
   GC_INIT();
-  OK(GC_is_init_called(), "the collector begins when it is told to");
+  if (!getenv("LD_PRELOAD")) test_begun();
   test_pairs();
   test_disabled();
   test_bounds();

@@ -372,10 +372,21 @@ static size_t world_count_parked(void) {
   return parked;
 }
 
+/* Whether /proc numbers threads as this process does. It may be the one of another PID namespace (unshare --pid, a sandbox): then no
+ * thread would be met by its own number, and all would seem to be gone. */
+static bool world_has_numbers(void) {
+  static pid_t known; /* the process that has them */
+  if (likely(known == world_process)) return true;
+  if (os_thread_is_dead(os_thread_id())) return false;
+  known = world_process;
+  return true;
+}
+
 /* Until all threads are known: as many stand as there are, or no other was found by looking once more. The count
  * alone proves nothing where a thread of ours may have ended in between. */
 static int world_stop_others(void) {
   struct world_round round;
+  if (!world_has_numbers()) return ENOENT;
   do {
     round = (struct world_round){0};
     int error = os_threads_each(world_meet, &round);

@@ -53,6 +53,11 @@ if unshare -m sh -c 'mount -t tmpfs none /proc' 2>/dev/null; then
 else
   skip "no /proc" "no mount namespace can be made"
 fi
+if unshare --pid --fork --kill-child true 2>/dev/null; then
+  same "/proc numbers threads otherwise" '/proc' unshare --pid --fork --kill-child "$here/refused" threads
+else
+  skip "/proc numbers threads otherwise" "no PID namespace can be made"
+fi
 same "all but a few system calls kill" - "$here/refused" killed
 same "unusual system calls kill" - "$here/refused" killed_unusual
 same "system calls are another system's" - "$here/refused" dispatched

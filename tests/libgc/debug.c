@@ -2,6 +2,7 @@
  * Debug objects, through the macros of GC_DEBUG: what they are, and what is told of them. */
 #define GC_DEBUG
 #include "gc.h"
+#include "gc_ext.h"
 #include "gc_mark.h"
 #include "gc_typed.h"
 
@@ -143,6 +144,19 @@ static void resized_after(void) { seen = GC_MALLOC(10), HERE, GC_FREE(seen), see
 static void free_plain(void) { GC_FREE(GC_malloc(10)); }
 static void realloc_plain(void) { seen = GC_REALLOC(GC_malloc(10), 2000); }
 
+__attribute__((noinline)) static void lose_smashed(void) {
+  for (int i = 0; i < many; i++) {
+    char *volatile p = GC_MALLOC(10);
+    p[10] = 1;
+  }
+}
+/* A collection of the young looks at none but those that it reclaims. */
+static void reclaimed(void) {
+  lose_smashed();
+  wipe();
+  GC_collect(0, NULL);
+}
+
 /* HERE is evaluated in the child: the same line is told from here. */
 static void check_said(void (*act)(void), const char *what, const char *about, const char *size) {
   hear(act);
@@ -162,6 +176,8 @@ static void test_overwriting(void) {
   check_said(behind_plainly, "GC_free: smashed: ", "a byte behind one that GC_free is given", "sz=10, NORMAL)");
   hear(far_before);
   OK(said_it("smashed: ") && said_status == 0, "what is written over the whole header does no harm");
+  hear(reclaimed);
+  OK(said_times("smashed: ") >= many - nearly && said_times("smashed: ") <= many, "those that are reclaimed are told: %d of %d", said_times("smashed: "), many);
   hear(behind_replacement);
   OK(said_it("smashed: ") && said_it("(?:0, sz=10"), "without a file it is told without");
 }

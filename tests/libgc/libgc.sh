@@ -5,9 +5,10 @@
 here=$top_builddir/tests/libgc
 LD_LIBRARY_PATH=$top_builddir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
-# What is counted here is not to be disturbed by collections at every chance.
+# What is counted here is not to be disturbed by collections at every chance; what each setting is must stay so.
+merge_seconds=180
+merge_as "stressed settings" glibc env GLEANER_OPTIONS=stress=1 "$here/settings"
 stress=
-
 for program in settings collecting figures; do
   merge_as "linked $program" glibc "$here/$program"
   merge collect "$here/$program"

@@ -9,6 +9,7 @@
 #include "api/collector.h"
 #include "api/hooks.h"
 #include "base/bits.h"
+#include "gc/disclaim.h"
 #include "gc/settle.h"
 #include "gc/watch.h"
 #include "heap/heap.h"
@@ -137,6 +138,7 @@ static void *alloc_resize_large(struct block *block, size_t size) {
   if (likely(!counts_find(block, 0))) return large_resize(block, size);
   watch_lock();
   void *p = large_resize(block, size);
+  if (p && (uintptr_t)p != old) disclaim_move(old, (uintptr_t)p);
   if (p && (uintptr_t)p != old) settle_freed(old);
   watch_unlock();
   return p;
@@ -175,6 +177,14 @@ static void alloc_copy_type(void *p, const struct block *from, uint32_t slot) {
   uintptr_t type = atomic_load(&from->types[slot]);
   if (type == block_slot_bytes(from)) type = block_slot_bytes(to);
   atomic_store(&to->types[block_slot(to, (uintptr_t)p)], type);
+}
+
+/* Who waits to be asked about the old one waits for the new one: before the old one is freed. */
+static void alloc_move_disclaimed(void *p, const struct block *from, uint32_t slot) {
+  if (likely(!counts_find(from, slot))) return;
+  watch_lock();
+  disclaim_move(block_slot_address(from, slot), (uintptr_t)p);
+  watch_unlock();
 }
 
 /* Stays in its slot if that is neither too small nor more than twice too large. */
@@ -220,6 +230,7 @@ void *alloc_resize(void *old, size_t size, const struct site_start *start) {
   size_t room = block_slot_bytes(block);
   memcpy(p, old, room < size ? room : size);
   if (unlikely(block->types)) alloc_copy_type(p, block, slot);
+  alloc_move_disclaimed(p, block, slot);
   alloc_free(old, MISUSE_REALLOC, start);
   return p;
 }

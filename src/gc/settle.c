@@ -4,6 +4,7 @@
 
 #include "gc/settle.h"
 
+#include "gc/disclaim.h"
 #include "gc/ephemeron.h"
 #include "gc/errand.h"
 #include "gc/finalize.h"
@@ -25,6 +26,7 @@ void settle_roots(unsigned generation, settle_root *root, void *arg) {
   finalize_roots(generation, root, arg);
   garbage_roots(root, arg);
   toggle_roots(generation);
+  disclaim_roots(generation, root, arg);
 }
 
 struct settle_telling {
@@ -64,6 +66,9 @@ void settle_mark(unsigned generation) {
   do ephemeron_mark_again(generation);
   while (finalize_mark_done(generation));
   if (garbage_mark(generation)) ephemeron_mark_again(generation);
+  if (disclaim_mark(generation))
+    do ephemeron_mark_again(generation);
+    while (finalize_mark_done(generation));
   weak_note(WATCH_LONG, generation);
   links_note(WATCH_LONG_LINK, generation);
 }
@@ -74,6 +79,7 @@ void settle_commit(unsigned generation) {
   ephemeron_commit(generation);
   finalize_commit(generation);
   toggle_commit(generation);
+  disclaim_commit();
 }
 
 void settle_forget(unsigned generation) {
@@ -83,6 +89,7 @@ void settle_forget(unsigned generation) {
   ephemeron_forget();
   finalize_forget();
   garbage_forget();
+  disclaim_forget();
 }
 
 void settle_ages(unsigned generation) { watch_note_ages(generation); }
@@ -100,6 +107,8 @@ static void settle_drop(struct watch *watch) {
   case WATCH_QUEUED:
   case WATCH_DONE: finalize_drop(watch); break;
   case WATCH_TOGGLE: toggle_drop(watch); break;
+  case WATCH_DISCLAIM:
+  case WATCH_ASKED: disclaim_drop(watch); break;
   default: watch_remove(watch);
   }
 }

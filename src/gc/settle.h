@@ -4,7 +4,8 @@
  *   settle_roots    pins, errands that wait, what finalizers were given: roots like any others (at both stops of a concurrent one)
  *   ... marking, the closer look, sparing of suspects ...
  *   settle_mark     values of ephemerons with live keys, until nothing more is found; short weak references note their end; finalizers
- *                   choose who is ready, and mark what those hold; ephemerons again; long weak references note their end
+ *                   choose who is ready, and mark what those hold; ephemerons again; what is to be
+ *                   disclaimed is chosen, and marked; long weak references note their end
  *   settle_commit   when everything could be read to the end: references are cleared, errands pushed; or
  *   settle_forget   when it could not: as if nothing had been found
  *   settle_ages     after sweeping what is swept in the stop

@@ -37,6 +37,8 @@ void watch_lock(void) {
 
 bool watch_is_locked(void) { return lock_is_held(&watch_mutex); }
 
+bool watch_is_mine(void) { return watch_mine; }
+
 void watch_unlock(void) {
   watch_mine = false;
   lock_release(&watch_mutex);

@@ -25,6 +25,8 @@ enum watch_kind {
   WATCH_QUEUED,    /* waiting to be run, */
   WATCH_DONE,      /* and begun at least */
   WATCH_TOGGLE,    /* toggle.h */
+  WATCH_DISCLAIM,  /* disclaim.h: waits, */
+  WATCH_ASKED,     /* and its owner is to be asked, or is being asked */
   watch_kinds,
 };
 
@@ -41,6 +43,7 @@ void watch_unlock(void);
  * may be held around a malloc, and so around a collection. */
 bool watch_try_lock(void);
 bool watch_is_locked(void); /* by any thread */
+bool watch_is_mine(void);   /* by this one */
 
 /* The entry waits for the object from now on; it is in no list yet. False: no memory. The object is live, and the caller holds it. */
 bool watch_add(struct watch *watch, enum watch_kind kind, uintptr_t object);

@@ -4,8 +4,10 @@
 
 #include "api/alloc.h"
 #include "api/collector.h"
+#include "gc/disclaim.h"
 #include "gc/mark.h"
 #include "gc/typed.h"
+#include "gc_disclaim.h"
 #include "gc_mark.h"
 #include "libgc/libgc.h"
 #include "os/memory.h"
@@ -20,7 +22,8 @@ enum {
 
 static struct kind_of_client {
   uintptr_t template;
-  bool adjust;
+  bool adjust, in_order;
+  _Atomic(GC_disclaim_proc) disclaim; /* NULL: nobody is asked */
 } kinds[kinds_most];
 static _Atomic unsigned kinds_count = kinds_first;
 
@@ -38,7 +41,8 @@ PUBLIC unsigned GC_new_kind(void **list, GC_word descriptor, int adjust, int cle
   do
     if (kind >= kinds_most) return GC_I_NORMAL; /* which finds all pointers */
   while (!atomic_compare_exchange_weak(&kinds_count, &kind, kind + 1));
-  kinds[kind] = (struct kind_of_client){descriptor, adjust != 0};
+  kinds[kind].template = descriptor;
+  kinds[kind].adjust = adjust != 0;
   return kind;
 }
 
@@ -58,7 +62,7 @@ static void *kinds_alloc(size_t size, const struct kind_of_client *kind, const s
   return gc_alloc_typed(size, kind->template + (kind->adjust ? words : 0), full, start);
 }
 
-static void *kinds_malloc(size_t size, int kind, const struct site_start *start) {
+static void *kinds_malloc_any(size_t size, int kind, const struct site_start *start) {
   if (kind >= kinds_first && kind < (int)atomic_load(&kinds_count)) return kinds_alloc(size, &kinds[kind], start);
   switch (kind) {
     case GC_I_PTRFREE: return GC_malloc_atomic(size);
@@ -66,6 +70,46 @@ static void *kinds_malloc(size_t size, int kind, const struct site_start *start)
     case 3: return GC_malloc_atomic_uncollectable(size);
     default: return GC_malloc(size);
   }
+}
+
+/* --- who is asked before they are reclaimed --- */
+
+/* The lock may be the caller's (GC_call_with_alloc_lock). NULL: no memory for it. */
+static void *kinds_disclaim(void *p, disclaim_function *function, void *data, bool in_order) {
+  bool mine = watch_is_mine(), live = (uintptr_t)p - region.base < region.span && birth_options.mode != MODE_LEAKS;
+  if (!live) return p;
+  if (!mine) watch_lock();
+  bool added = disclaim_add((uintptr_t)p, function, data, in_order);
+  if (!mine) watch_unlock();
+  keep_alive(p);
+  if (!added) errno = ENOMEM;
+  return added ? p : NULL;
+}
+
+static int kinds_ask(void *object, void *data) { return ((GC_disclaim_proc)data)(object); }
+
+static void *kinds_malloc(size_t size, int kind, const struct site_start *start) {
+  void *p = kinds_malloc_any(size, kind, start);
+  GC_disclaim_proc disclaim = kind >= 0 && kind < kinds_most ? atomic_load_explicit(&kinds[kind].disclaim, memory_order_acquire) : NULL;
+  return likely(!disclaim) ? p : kinds_disclaim(p, kinds_ask, (void *)disclaim, kinds[kind].in_order);
+}
+
+PUBLIC void GC_register_disclaim_proc(int kind, GC_disclaim_proc function, int in_order) {
+  if (kind < 0 || kind >= kinds_most) return;
+  kinds[kind].in_order = in_order != 0;
+  atomic_store_explicit(&kinds[kind].disclaim, function, memory_order_release);
+}
+
+static int kinds_finalize(void *object, void *data) {
+  const struct GC_finalizer_closure *closure = data;
+  closure->proc(object, closure->cd);
+  return 0;
+}
+
+PUBLIC void GC_init_finalized_malloc(void) { collector_arm(); }
+
+PUBLIC void *GC_finalized_malloc(size_t size, const struct GC_finalizer_closure *closure) {
+  return kinds_disclaim(GC_malloc(size), kinds_finalize, (void *)(uintptr_t)closure, true);
 }
 
 #define KINDS_MALLOC(name)                                                                                    \

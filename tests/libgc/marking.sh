@@ -15,7 +15,7 @@ linked() {
 }
 
 often=threshold0=256K:threshold1=2:threshold2=1
-for program in interior marks standing; do
+for program in interior marks standing disclaim; do
   linked markers=1 $program
   linked markers=4:write-tracking=scan:$often:concurrent=off $program
   linked concurrent=on:$often $program

@@ -21,4 +21,19 @@ ok "unless it is said to be absent" test ! -s "$work/there" || note "$work/there
 grep -oh 'GC_[A-Za-z0-9_]*' "$srcdir/include/gc_ext.h" | sort -u >"$work/own"
 comm -23 "$work/exported" "$work/all" | comm -23 - "$work/own" >"$work/unlisted"
 ok "what is exported and not Gleaner's own is in the table" test ! -s "$work/unlisted" || note "$work/unlisted"
+
+# Where libgc's own headers are installed: every function and variable of theirs. Functions stand before a parenthesis, variables before a semicolon.
+theirs=/usr/include/gc
+if grep -qs 'define GC_TMP_VERSION_MINOR 2' $theirs/gc_version.h && [ -r $theirs/gc_mark.h ]; then
+  for header in gc gc_mark gc_typed gc_inline gc_backptr gc_disclaim gc_gcj javaxfc gc_pthread_redirects; do
+    $CC -fpreprocessed -dD -E $theirs/$header.h 2>/dev/null | sed -e ':whole' -e '/\\$/{' -e N -e 's/\\\n//' -e 'b whole' -e '}' | grep -v '^ *#'
+  done | tr '\n' ' ' | tr ';{}' '\n\n\n' | grep -E 'GC_API|^ *extern|GC_pthread|GC_dlopen' | grep -v typedef |
+    sed -E 's/GC_ATTR_[A-Z_]*( *\([0-9, ]*\))?//g; s/GC_CALL(BACK)?//g; s/\( *\* *(GC_[a-z_]*)\)/\1/' |
+    sed -nE 's/^[^(]*[ *](GC_[A-Za-z][A-Za-z0-9_]*) *(\(.*)?$/\1/p' | sort -u >"$work/theirs"
+  ok "libgc's headers can be read" test "$(wc -l <"$work/theirs")" -gt 250
+  comm -23 "$work/theirs" "$work/all" >"$work/forgotten"
+  ok "all that they declare is in the table" test ! -s "$work/forgotten" || note "$work/forgotten"
+else
+  skip "libgc's own headers" "those of 8.2 are not installed"
+fi
 finish

@@ -38,13 +38,13 @@ static size_t figures_non_gc(void) {
 }
 
 PUBLIC_DATA GC_word GC_non_gc_bytes;
-static size_t figures_non_gc_told; /* of GC_non_gc_bytes, what is not the program's own */
+static _Atomic size_t figures_non_gc_told; /* of GC_non_gc_bytes, what is not the program's own */
 
 /* Objects that are never reclaimed come and go without a call of ours: the variable follows when somebody looks. */
 static void figures_refresh(void) {
   size_t own = figures_non_gc();
-  GC_non_gc_bytes += own - figures_non_gc_told;
-  figures_non_gc_told = own;
+  size_t told = atomic_exchange(&figures_non_gc_told, own);
+  __atomic_fetch_add(&GC_non_gc_bytes, own - told, __ATOMIC_SEQ_CST);
 }
 
 ptrdiff_t figures_spared(void) {

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { settings_full_freq = 19, settings_divisor = 3, settings_finalizer_bytes = 10000 };
 
@@ -106,16 +107,16 @@ static void settings_begun(void) {
 
 /* One thread at a time; another one has told what there was a moment ago. */
 static void settings_tell(bool anew) {
-  static _Atomic bool busy;
+  static _Atomic pid_t busy; /* whose thread is at it: in a fork child nobody is */
   static struct settings told;
-  bool was = false;
-  if (!collector_is_armed || !atomic_compare_exchange_strong(&busy, &was, true)) return;
+  pid_t self = getpid(), was = atomic_load(&busy);
+  if (!collector_is_armed || was == self || !atomic_compare_exchange_strong(&busy, &was, self)) return;
   struct settings now = settings_now();
   if (anew || memcmp(&now, &told, sizeof now) != 0) {
     settings_tell_pace(&now);
     told = now;
   }
-  atomic_store(&busy, false);
+  atomic_store(&busy, 0);
 }
 
 void collector_consult(enum collector_moment moment) {

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """make bench: Gleaner against its peers, on this machine, in one run.
 
-Five parts: allocation (alloc), leak reports from real programs (leaks), the search itself (report), collecting
-(collect), heap dumps (dump). CPU time
+Six parts: allocation (alloc), leak reports from real programs (leaks), the search itself (report), collecting
+(collect), heap dumps (dump), Debian's programs that were linked with libgc (clients). CPU time
 is user and system time of the command and all its descendants, as the kernel counts it. Whoever is not
 installed or fails is shown so. Figures of different runs of this program must not be compared: machines
 drift."""
@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 
+import clients
 import collecting
 import dumping
 import programs
@@ -323,6 +324,11 @@ class Bench:
     def dump(self):
         dumping.Dumping(self.options.builddir, self.work, self.options.scale).all()
 
+    # Part f.
+
+    def clients(self):
+        clients.Clients(self).all()
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -330,7 +336,7 @@ def main():
     parser.add_argument("--library", help="another libgleaner.so")
     parser.add_argument("--tool", help="another gleaner")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", default="all", help="alloc, leaks, report, collect or dump; several with commas")
+    parser.add_argument("--only", default="all", help="alloc, leaks, report, collect, dump or clients; several with commas")
     parser.add_argument("--scale", type=float, default=1, help="a fraction of the work, to try things out")
     parser.add_argument("--timeout", type=int, default=600, help="seconds for one run of one command")
     parser.add_argument("--syscalls", action="store_true", help="count system calls in part a, by one more run")
@@ -341,7 +347,7 @@ def main():
     parser.add_argument("--nice", type=int, default=0, help="-19: before whatever else runs here (needs the right to)")
     parser.add_argument("--json", default="bench.json")
     options = parser.parse_args()
-    known = ["alloc", "leaks", "report", "collect", "dump"]
+    known = ["alloc", "leaks", "report", "collect", "dump", "clients"]
     parts = known if options.only in ("all", "") else options.only.split(",")
     if set(parts) - set(known):
         parser.error("--only takes " + ", ".join(known))

@@ -427,7 +427,7 @@ static void collect_call(void *arg) {
   struct collect *collect = stop->collect;
   struct collection *facts = collect->facts;
   struct world_thread *threads;
-  uint64_t begin = os_clock();
+  uint64_t begin = os_clock(), cost_begin = os_process_clock();
   int count = world_stop(&collect->request->self, &threads), error = count < 0 ? -count : 0;
   facts->stop_ns += os_clock() - begin;
   if (!error) {
@@ -436,6 +436,7 @@ static void collect_call(void *arg) {
     if (collect->request->stopped) collect->request->stopped(threads, (unsigned)count);
     error = facts->deaf || watch_is_torn() ? EAGAIN : stop->step(collect, threads, (unsigned)count);
   }
+  facts->cost_ns += os_process_clock() - cost_begin;
   world_resume();
   facts->pause_ns = os_clock() - begin;
   stop->error = error;

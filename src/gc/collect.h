@@ -31,6 +31,7 @@ struct collection {
   unsigned threads, markers;
   uint64_t began;        /* os_clock */
   uint64_t pause_ns, first_pause_ns; /* the program stood still; the last pause, and of concurrent ones the first */
+  uint64_t cost_ns;      /* of processors, in the pauses: on a busy machine less than they last */
   uint64_t stop_ns, roots_ns, old_ns, mark_ns, weak_ns, sweep_ns; /* parts of it; mark of a concurrent one is outside */
   size_t heap_before, heap_after;    /* bytes in live objects, as far as is known (free is not counted at once) */
   size_t root_bytes, pages_scanned, pages_skipped; /* of old objects: pages looked into for pointers to younger ones */

@@ -8,9 +8,11 @@
 #include "os/threads.h"
 
 enum {
-  pace_nursery_least = 16 << 20, /* short pauses; twice as much each time that minor collections take a quarter of the time, */
-  pace_nursery_any = 32 << 20,   /* up to here for any heap, */
-  pace_nursery_most = 64 << 20,  /* and here for one of which it is an eighth; half as much when they take a sixteenth */
+  pace_nursery_least = 4 << 20,    /* stays in the caches; twice as much each time that minor collections take a quarter of the time, */
+  pace_nursery_doublings = 4,
+  pace_nursery_any = 8 << 20,      /* up to here for any heap, */
+  pace_nursery_as_live = 32 << 20, /* here for one in which the last collection left as much, */
+  pace_nursery_most = 64 << 20,    /* and here for one of which it is an eighth; half as much when they take a sixteenth */
   pace_grow_share = 3, pace_shrink_share = 15, /* of the program's time to theirs */
   pace_owned_ahead = 24 << 20,   /* that it may grow by, whatever collections cost; or by what is live, */
   pace_owned_doublings = 2,      /* up to four times that where collections found little */
@@ -119,8 +121,12 @@ static size_t pace_room(size_t bytes) {
   return pace.settings.divisor ? bytes / pace.settings.divisor * pace_divisor : bytes;
 }
 
+static size_t pace_at_most(size_t bytes, size_t most) { return bytes < most ? bytes : most; }
+
 static size_t pace_best_nursery(void) {
-  size_t most = pace.old / 8 < pace_nursery_most ? pace.old / 8 : pace_nursery_most;
+  ptrdiff_t left = atomic_load_explicit(&pace.collected, memory_order_relaxed);
+  size_t most = pace_at_most(pace.old / 8, pace_nursery_most), as_live = pace_at_most(left > 0 ? (size_t)left : 0, pace_nursery_as_live);
+  if (most < as_live) most = as_live;
   if (most < pace_nursery_any) most = pace_nursery_any;
   size_t nursery = (size_t)pace_nursery_least << pace.grown;
   nursery = pace_room(nursery > most ? most : nursery) >> pace.shorter;
@@ -262,27 +268,26 @@ static void pace_set_pause(uint64_t cost) {
 }
 
 /* Half as much for the nursery when one took too long, as far as that helps. */
-static void pace_learn_pause(uint64_t cost) {
+static void pace_learn_pause(uint64_t pause) {
   enum { most = 6, easily = 4 };
   if (!pace.settings.pause_ns) return;
-  if (cost > pace.settings.pause_ns && pace.shorter < most) pace.shorter++;
-  if (cost < pace.settings.pause_ns / easily && pace.shorter > 0) pace.shorter--;
+  if (pause > pace.settings.pause_ns && pace.shorter < most) pace.shorter++;
+  if (pause < pace.settings.pause_ns / easily && pace.shorter > 0) pace.shorter--;
 }
 
 /* What minor collections cost beside the program: the nursery follows. */
 static void pace_learn_cost(uint64_t cost) {
-  enum { most = 2 };
   uint64_t all = os_process_clock() - pace.ended, own = all > cost ? all - cost : 0;
-  if (own < cost * pace_grow_share && pace.grown < most) pace.grown++;
+  if (own < cost * pace_grow_share && pace.grown < pace_nursery_doublings) pace.grown++;
   if (own > cost * pace_shrink_share && pace.grown > 0) pace.grown--;
-  pace_learn_pause(cost);
-  pace_choose_nursery();
 }
 
 /* How much is young by now, and how much grew old. */
 static void pace_count_minor(const struct collection *facts, size_t new) {
   size_t promoted_1 = facts->swept.survived_bytes - facts->swept.promoted_bytes;
-  pace_learn_cost(facts->pause_ns);
+  pace_learn_cost(facts->cost_ns);
+  pace_learn_pause(facts->pause_ns);
+  pace_choose_nursery();
   pace_back_off(&facts->swept, new);
   ptrdiff_t kept = pace_owned() - (ptrdiff_t)facts->swept.suspect_bytes;
   if (!pace.swept) pace.live = kept > 0 ? (size_t)kept : 0;
@@ -321,7 +326,7 @@ void pace_collected(const struct collection *facts) {
   if (facts->error) {
     atomic_store(&pace.not_before, os_process_clock() + pace_failure_ns);
   } else {
-    pace_set_pause(facts->pause_ns + facts->first_pause_ns + (facts->concurrent ? facts->mark_ns : 0));
+    pace_set_pause(facts->cost_ns + (facts->concurrent ? facts->mark_ns : 0));
     if (facts->generation == 2) pace_count_full(facts, new);
     else pace_count_minor(facts, new);
   }

@@ -319,9 +319,11 @@ static void test_thread_end(void) {
 }
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic bool at_gate;
 
 static void wait_at_gate(const struct GC_event *event, void *arg) {
   if (event->phase != GC_PHASE_START || !pthread_equal(pthread_self(), *(pthread_t *)arg)) return;
+  at_gate = true;
   pthread_mutex_lock(&gate);
   pthread_mutex_unlock(&gate);
 }
@@ -332,7 +334,7 @@ static void test_long(void) {
   pthread_mutex_lock(&gate);
   GC_add_callback(wait_at_gate, &self);
   pthread_create(&thread, NULL, begin_and_end, &self);
-  usleep(200 * 1000);
+  while (!at_gate) usleep(1000);
   errno = 0;
   OK(GC_collect(0, NULL) == -1 && errno == EBUSY, "who waits for a callback of another thread for too long is told that it is busy");
   GC_gcollect();

@@ -175,6 +175,8 @@ static void test_many(void) {
 
 /* --- a thread that ends itself at once --- */
 
+enum { patience = 3000 }; /* times 10 ms, on a machine however busy */
+
 static bool slow_create;
 
 /* The new thread is far ahead of who made it. */
@@ -198,14 +200,17 @@ static void test_ends_at_once(void) {
   slow_create = true;
   OK(GC_start_finalizer_thread() == 0, "a finalizer thread begins while finalizers wait");
   slow_create = false;
-  for (int i = 0; i < 100 && ran == 0; i++) usleep(10 * 1000);
+  for (int i = 0; i < patience && ran == 0; i++) usleep(10 * 1000);
   usleep(100 * 1000);
   GC_set_finalize_on_demand(0);
   GC_invoke_finalizers();
   ran = 0;
   lose(100, count);
   GC_gcollect();
-  for (int i = 0; i < 100 && ran < 50; i++) GC_malloc(100000);
+  for (int i = 0; i < patience && ran < 50; i++) {
+    GC_malloc(100000);
+    if (i > 100) usleep(10 * 1000); /* it has not ended yet */
+  }
   OK(ran >= 50, "one that a finalizer has ended by pthread_exit is not waited for, %d were run", ran);
 }
 
@@ -227,7 +232,7 @@ static void test_stopped_twice(void) {
   pthread_t thread[2];
   GC_start_finalizer_thread();
   lose(20, wait_to_end);
-  for (int i = 0; i < 10 && !begun; i++) {
+  for (int i = 0; i < patience && !begun; i++) {
     collect_all();
     usleep(10000);
   }

@@ -130,7 +130,8 @@ redis_run() {
   (cd "$work" && exec "$@" redis-server --port 0 --unixsocket "$work/redis.sock" --save '' --appendonly no --io-threads 4 \
     --io-threads-do-reads yes --enable-debug-command local --daemonize no) >"$work/redis.log" 2>&1 &
   redis_pid=$!
-  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  try=0
+  while [ $((try += 1)) -lt 200 ]; do
     redis ping >/dev/null 2>&1 && break
     sleep 0.3
   done

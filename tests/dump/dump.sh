@@ -82,7 +82,8 @@ start() {
   "$@" "$start_how" <"$work/input" >"$work/out" 2>"$work/err" &
   pid=$!
   exec 9>"$work/input"
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+  start_tries=0
+  while [ $((start_tries += 1)) -lt 600 ]; do
     grep -q '^ready' "$work/out" 2>/dev/null && return
     sleep 0.1
   done
@@ -92,9 +93,13 @@ end() {
   wait "$pid"
   status=$?
 }
+# The writer's pipe is closed a moment before it ends.
 childless() {
-  sleep 0.2 # the writer's pipe is closed a moment before it ends
-  [ -z "$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)" ]
+  childless_tries=0
+  while [ -n "$(cat "/proc/$pid/task/$pid/children" 2>/dev/null)" ]; do
+    [ $((childless_tries += 1)) -lt 300 ] || return 1
+    sleep 0.1
+  done
 }
 undisturbed() {
   ok "$1: it goes on to its end" test "$status" = 7

@@ -259,11 +259,12 @@ static void test_resize(void) {
   OK(resized == 0, "who does not is not");
 }
 
-static _Atomic bool thread_end;
+static _Atomic bool thread_begun, thread_end;
 static pthread_t suspended_id;
 static int suspended, unsuspended;
 
 static void *thread_wait(void *arg) {
+  thread_begun = true;
   while (!thread_end) usleep(1000);
   return arg;
 }
@@ -276,6 +277,7 @@ static void on_thread(GC_EventType event, void *id) {
 
 static void test_threads(void) {
   pthread_create(&suspended_id, NULL, thread_wait, NULL);
+  while (!thread_begun) usleep(1000);
   GC_set_on_thread_event(on_thread);
   GC_gcollect();
   GC_set_on_thread_event(NULL);

@@ -212,9 +212,11 @@ static void thread_tls(void) {
   while (!ready) sched_yield();
 }
 
+static volatile pid_t result_id;
 static void *result_maker(void *arg) {
   (void)arg;
   uintptr_t p = ~make_hidden();
+  result_id = (pid_t)syscall(SYS_gettid);
   ready = 1;
   return rooted_drop ? NULL : (void *)p;
 }
@@ -222,7 +224,7 @@ static void *result_maker(void *arg) {
 static void thread_result(void) {
   start(result_maker, false);
   while (!ready) sched_yield();
-  usleep(50000);
+  while (syscall(SYS_tgkill, getpid(), result_id, 0) == 0) usleep(1000); /* the kernel still has it */
 }
 
 #define HOLD(name, load, wait)                                                                               \

@@ -16,20 +16,6 @@
 
 #include "gc.h"
 
-#ifndef GC_NOEXCEPT
-#if __cplusplus >= 201103L
-#define GC_NOEXCEPT noexcept
-#else
-#define GC_NOEXCEPT throw()
-#endif
-#endif
-
-/* To say so allows something that is never needed here: a pointer to anywhere in an object keeps it. */
-#ifndef GC_MALLOC_IGNORE_OFF_PAGE
-#define GC_MALLOC_IGNORE_OFF_PAGE(n) GC_MALLOC(n)
-#define GC_MALLOC_ATOMIC_IGNORE_OFF_PAGE(n) GC_MALLOC_ATOMIC(n)
-#endif
-
 #if defined(GC_NEW_ABORTS_ON_OOM) || defined(_LIBCPP_NO_EXCEPTIONS)
 #define GC_ALLOCATOR_THROW_OR_ABORT() GC_abort_on_oom()
 #else

@@ -24,23 +24,6 @@
 
 #include "gc.h"
 
-#ifndef GC_API
-#define GC_API extern
-#endif
-#ifndef GC_CALL
-#define GC_CALL
-#endif
-#ifndef GC_CALLBACK
-#define GC_CALLBACK GC_CALL
-#endif
-#ifndef GC_NOEXCEPT
-#if defined(__cplusplus) && __cplusplus >= 201103L
-#define GC_NOEXCEPT noexcept
-#else
-#define GC_NOEXCEPT throw()
-#endif
-#endif
-
 #ifdef GC_NAMESPACE
 #define GC_NS_QUALIFY(T) boehmgc::T
 #else

@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include "api/gc_events.h"
-#include "api/gc_warn.h"
 #include "api/gc_memory.h"
 
 #include "api/report_out.h"
@@ -314,7 +313,6 @@ void gc_events_before(const struct collection *facts) {
 
 /* For who wants to know why nothing is reclaimed. */
 static void gc_events_warn(const struct collection *facts) {
-  if (gc_warn_is_heard()) gc_warn("GC Warning: a collection reclaimed nothing (error %lu)\n", (unsigned long)facts->error);
   if (!birth_options.verbose || atomic_exchange(&gc_events_warned, true)) return;
   print_fd(report_out_stderr(), "gleaner: a collection reclaimed nothing: %s; others may do so as well\n",
            gc_events_error(facts->error));

@@ -11,6 +11,7 @@
 #include "gc/concurrent.h"
 #include "gc/garbage.h"
 #include "gc/holes.h"
+#include "gc/links.h"
 #include "gc/mark.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
@@ -38,6 +39,7 @@ struct collect {
   unsigned generation;
   size_t condemned; /* objects */
   bool unread;      /* a page could not be read */
+  void (*closer)(uintptr_t lo, uintptr_t hi, uintptr_t at); /* at: where the words are, of which these may be a copy */
   void (*look)(void *arg); /* of collect_look */
   void *look_arg;
 };
@@ -164,31 +166,51 @@ static void collect_count_condemned(struct collect *collect, struct block *block
   collect->condemned += sweep_count_condemned(block, sweep_groups(block, collect->generation), collect->generation);
 }
 
-static void collect_mangled_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
+static void collect_closer_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
   struct collect *collect = arg;
   _Alignas(uintptr_t) char copy[collect_page_most];
   for (uintptr_t next; lo < hi; lo = next) {
     next = bits_align_down(lo, os_page_size) + os_page_size;
     if (next > hi) next = hi;
     if (present && mark_may_read(lo, next)) {
-      mark_mangled(lo, next);
+      collect->closer(lo, next, lo);
       continue;
     }
     size_t got = holes_copy(lo, copy, next - lo);
     if (got < next - lo) collect->unread = true;
-    mark_mangled((uintptr_t)copy, (uintptr_t)copy + bits_align_down(got, sizeof(uintptr_t)));
+    collect->closer((uintptr_t)copy, (uintptr_t)copy + bits_align_down(got, sizeof(uintptr_t)), lo);
+  }
+}
+
+static void collect_closer_mangled(uintptr_t lo, uintptr_t hi, uintptr_t at) {
+  (void)at;
+  mark_mangled(lo, hi);
+}
+
+/* Memory of GC_malloc_atomic and its like is not searched, nor are words that a type leaves out: they hold no pointers to what libgc collects. But
+ * libgc collects nothing of malloc's, so its clients may keep there the only pointer to that, and free it by a finalizer: so all of them count,
+ * those that are found to be garbage now as well. A link keeps nothing. */
+static void collect_closer_plain(uintptr_t lo, uintptr_t hi, uintptr_t at) {
+  size_t step = mark_is_unaligned() ? 1 : sizeof(uintptr_t);
+  for (; lo + sizeof(uintptr_t) <= hi; lo += step, at += step) {
+    uintptr_t word;
+    memcpy(&word, (const void *)lo, sizeof word);
+    const struct block *block = region_find(word);
+    if (unlikely(block && collect_is_owned(block)) && !links_is(at)) mark_range((uintptr_t)&word, (uintptr_t)(&word + 1));
   }
 }
 
 /* setjmp mangles one of the registers that it saves, and coroutines keep their jmp_buf in malloc'ed memory. */
-static void collect_mark_mangled(struct collect *collect, struct block *block) {
-  if (!kind_is_scanned(block->kind) || block_slot_bytes(block) < collect_jump_bytes || os_page_size > collect_page_most) return;
+static void collect_mark_closer(struct collect *collect, struct block *block) {
+  bool plain = !kind_is_scanned(block->kind) || block->types;
+  if (os_page_size > collect_page_most || (!plain && block_slot_bytes(block) < collect_jump_bytes)) return;
+  collect->closer = plain ? collect_closer_plain : collect_closer_mangled;
   for (uint32_t slot = 0; slot < block->nslots; slot++) {
     uintptr_t lo = block_slot_address(block, slot), hi = lo + block_slot_bytes(block);
-    if (!sweep_is_reached(block->state[slot], collect->generation)) continue;
+    if (plain ? !state_is_live(block->state[slot]) : !sweep_is_reached(block->state[slot], collect->generation)) continue;
     struct os_mapping mapping = {.lo = lo, .hi = bits_align_up(hi, os_page_size), .read = true, .write = true};
-    if (block->slot_size) collect_mangled_pages(lo, hi, true, collect);
-    else os_maps_written(&mapping, collect_mangled_pages, collect);
+    if (block->slot_size) collect_closer_pages(lo, hi, true, collect);
+    else os_maps_written(&mapping, collect_closer_pages, collect);
   }
 }
 
@@ -207,7 +229,7 @@ static void collect_look_closer(struct collect *collect) {
   collect->facts->pages_scanned += counts.pages_scanned;
   for (size_t before = SIZE_MAX; collect_is_any_condemned(collect) && collect->condemned < before;) {
     before = collect->condemned;
-    collect_each(collect, collect_mark_mangled);
+    collect_each(collect, collect_mark_closer);
     mark_all();
   }
 }
@@ -477,24 +499,23 @@ static bool collect_own(void) {
 
 static struct collection collect_begun; /* a concurrent one, between its stops */
 
-/* Nothing is collected without the watch lock. */
-struct collect_locks {
-  uint64_t mask;
-  bool watch;
-};
-
-static struct collect_locks collect_lock(void) {
+struct collect_locks collect_lock(void) {
   struct collect_locks locks = {.mask = world_acquire()};
   locks.watch = watch_try_lock();
   heap_lock();
   return locks;
 }
 
-static void collect_unlock(struct collect_locks locks) {
+void collect_unlock(struct collect_locks locks) {
   heap_unlock();
   if (locks.watch) watch_unlock();
-  atomic_store(&collect_owner, 0);
   world_release(locks.mask);
+}
+
+/* The end of what collect_own began. */
+static void collect_release(struct collect_locks locks) {
+  atomic_store(&collect_owner, 0);
+  collect_unlock(locks);
 }
 
 bool collect(const struct collect_request *request, struct collection *facts) {
@@ -519,7 +540,7 @@ bool collect(const struct collect_request *request, struct collection *facts) {
   facts->error = locks.watch ? collect_in_stop(&collect, collect_stopped) : EAGAIN;
   collect_sum(facts);
   if (facts->concurrent) collect_begun = *facts;
-  collect_unlock(locks);
+  collect_release(locks);
   return true;
 }
 
@@ -544,7 +565,7 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
   if (facts->error && concurrent_progress() != CONCURRENT_IDLE) concurrent_forget(); /* not even stopped */
   if (facts->error) remember_forget_concurrent();
   collect_sum(facts);
-  collect_unlock(locks);
+  collect_release(locks);
   return true;
 }
 
@@ -621,7 +642,7 @@ static int collect_apart(const struct collect_request *request, collect_step *st
   struct collect_locks locks = collect_lock();
   concurrent_restore();
   int error = locks.watch ? collect_in_stop(&collect, step) : EAGAIN;
-  collect_unlock(locks);
+  collect_release(locks);
   return error;
 }
 
@@ -650,7 +671,7 @@ int collect_look(const struct collect_request *request, void (*look)(void *arg),
   concurrent_restore();
   if (!locks.watch) error = EBUSY; /* who has it may wait for the locks that we have */
   if (!error) error = collect_in_stop(&collect, collect_look_stopped);
-  collect_unlock(locks);
+  collect_release(locks);
   return error;
 }
 

@@ -59,6 +59,15 @@ struct collect_request {
  * facts->concurrent says that marking has only begun. False when nothing was done because another thread is at it. */
 bool collect(const struct collect_request *request, struct collection *facts);
 
+/* Takes what nobody may have at hand while the world stands still for long: the world, the watch and the heap lock. Without the watch lock, which may not be had
+ * for a while, nothing may be collected. */
+struct collect_locks {
+  uint64_t mask;
+  bool watch; /* it was had */
+};
+struct collect_locks collect_lock(void);
+void collect_unlock(struct collect_locks locks);
+
 /* Whether a concurrent marking has done its work and waits for collect_finish; whether one goes on. */
 enum collect_progress { COLLECT_IDLE, COLLECT_MARKING, COLLECT_MARKED };
 enum collect_progress collect_progress(void);

@@ -46,6 +46,8 @@ static struct link *links_find(uintptr_t at, unsigned kind) {
   return NULL;
 }
 
+bool links_is(uintptr_t at) { return links_find(at, WATCH_LINK) || links_find(at, WATCH_LONG_LINK); }
+
 /* --- entries --- */
 
 static void links_recycle(struct link *link) {

@@ -19,6 +19,8 @@ enum links_result links_remove(uintptr_t at, enum watch_kind kind);
 /* LINKS_TWICE: those at the other address wait already, and nothing was changed. */
 enum links_result links_move(uintptr_t at, uintptr_t to, enum watch_kind kind);
 size_t links_count(void);
+/* Whether the word there is one: it may hold a pointer, and yet does not keep the object. */
+bool links_is(uintptr_t at);
 
 /* --- for settle.c --- */
 

@@ -4,7 +4,7 @@
 
 #include "gc/suspend.h"
 
-#include "gc/watch.h"
+#include "gc/collect.h"
 #include "gc/world.h"
 #include "heap/heap.h"
 #include "os/call.h"
@@ -36,26 +36,6 @@ struct suspend_entry {
 bool (*suspend_not_now)(void);
 
 static struct suspend_entry *_Atomic suspend_entries; /* new ones under the world lock */
-
-/* --- the locks of a collection: who is suspended has none of them --- */
-
-struct suspend_locks {
-  uint64_t mask;
-  bool watch;
-};
-
-static struct suspend_locks suspend_lock(void) {
-  struct suspend_locks locks = {.mask = world_acquire()};
-  locks.watch = watch_try_lock();
-  heap_lock();
-  return locks;
-}
-
-static void suspend_unlock(struct suspend_locks locks) {
-  heap_unlock();
-  if (locks.watch) watch_unlock();
-  world_release(locks.mask);
-}
 
 /* --- entries --- */
 
@@ -146,19 +126,19 @@ int suspend_thread(uintptr_t tcb) {
   int error = EAGAIN;
   if (!world_signal) return error;
   for (;;) {
-    struct suspend_locks locks = suspend_lock();
+    struct collect_locks locks = collect_lock();
     error = suspend_locked(tcb);
-    suspend_unlock(locks);
+    collect_unlock(locks);
     if (error != EBUSY) return error;
     os_thread_sleep(suspend_glance_ns);
   }
 }
 
 int suspend_myself(void) {
-  struct suspend_locks locks = suspend_lock();
+  struct collect_locks locks = collect_lock();
   struct suspend_entry *entry = suspend_make(os_thread_pointer(), os_thread_id());
   if (entry) atomic_store(&entry->inside, 1);
-  suspend_unlock(locks);
+  collect_unlock(locks);
   if (!entry) return ENOMEM;
   suspend_stay(entry);
   return 0;
@@ -184,17 +164,17 @@ void suspend_fork_child(void) {
 
 /* --- the world --- */
 
-static struct suspend_locks suspend_world_locks;
+static struct collect_locks suspend_world_locks;
 
 int suspend_world(void) {
   struct world_thread *threads, self = {.tid = os_thread_id(), .stopped = true, .sp = (uintptr_t)__builtin_frame_address(0)};
-  suspend_world_locks = suspend_lock();
+  suspend_world_locks = collect_lock();
   int count = world_stop(&self, &threads);
   return count < 0 ? -count : 0;
 }
 
 void suspend_world_over(void) {
-  struct suspend_locks locks = suspend_world_locks;
+  struct collect_locks locks = suspend_world_locks;
   world_resume();
-  suspend_unlock(locks);
+  collect_unlock(locks);
 }

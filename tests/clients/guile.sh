@@ -27,8 +27,8 @@ client guile-threads 3 guile <<'EOS'
 $front guile threads.scm
 EOS
 
-# What regcomp allocates is known to Guile by memory without pointers only: not under gleaner collect.
-ways="linked" answer="790"
+# What regcomp allocates is known to Guile by memory without pointers only.
+ways="linked collect" answer="790"
 client guile-regexps 3 guile <<'EOS'
 $front guile -c '(use-modules (ice-9 regex)) (define all (map (lambda (i) (make-regexp (string-append "[0-9]+" (number->string i)))) (iota 100)))
   (define (length-of i) (string-length (match:substring (string-match "[0-9]+" (string-append "abc" (number->string i) "def")))))

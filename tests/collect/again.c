@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Two ways to hold malloc'ed memory that leave no trace where a collector looks first:
+ * Ways to hold malloc'ed memory that leave no trace where a collector looks first:
  *   again    an old object names an address that was freed; the program is handed it again, compares, and writes nothing
  *   jump     a coroutine's jmp_buf, itself malloc'ed, has the only pointer in the register that setjmp mangles
+ *   plain    memory without pointers, of GC_malloc_atomic, has the only pointer, as under libgc it may; a finalizer frees half of it
  * Prints how many objects were lost. Without a collector in the process: none, of course. */
 #include <setjmp.h>
 #include <stdint.h>
@@ -10,6 +11,9 @@
 #include <string.h>
 
 extern long GC_collect(int generation, void *collected) __attribute__((weak));
+extern void *GC_malloc(size_t size) __attribute__((weak));
+extern void *GC_malloc_atomic(size_t size) __attribute__((weak));
+extern void GC_register_finalizer(void *object, void (*function)(void *, void *), void *data, void *old, void *old_data) __attribute__((weak));
 
 static void collect(int generation, int times) {
   for (int i = 0; GC_collect && i < times; i++) GC_collect(generation, NULL);
@@ -119,8 +123,67 @@ static int jump(void) {
   return left;
 }
 
+/* --- plain --- */
+
+enum { plain_holders = 500 };
+static long **plain_kept[plain_holders];
+static void **plain_ended[plain_holders];
+static int plain_lost, plain_freed;
+
+static __attribute__((noinline)) long **plain_hold(void) {
+  long **plain = GC_malloc_atomic(3 * sizeof *plain);
+  long **second = malloc(64);
+  *plain = malloc(400);
+  **plain = value;
+  memset(second, 0, 64);
+  second[1] = malloc(400);
+  *second[1] = value;
+  plain[1] = (long *)second; /* and what that leads to */
+  return plain;
+}
+
+static void plain_look(long **plain) {
+  long **second = (long **)plain[1];
+  plain_lost += *plain[0] != value || *second[1] != value;
+}
+
+static void plain_end(void *object, void *data) {
+  long **plain = *(long ***)object;
+  (void)data;
+  plain_look(plain);
+  free(((long **)plain[1])[1]);
+  free(plain[1]);
+  free(plain[0]);
+  plain_freed++;
+}
+
+static __attribute__((noinline)) void plain_make(void) {
+  for (int i = 0; i < plain_holders; i++) {
+    plain_kept[i] = plain_hold();
+    plain_ended[i] = GC_malloc(sizeof **plain_ended);
+    *plain_ended[i] = plain_hold();
+    GC_register_finalizer(plain_ended[i], plain_end, NULL, NULL, NULL);
+  }
+}
+
+static void plain_overwrite(void) {
+  for (int i = 0; i < 20 * plain_holders; i++) memset(malloc(i % 2 ? 400 : 64), 0x55, 64);
+}
+
+static int plain(void) {
+  if (!GC_malloc) return 0;
+  plain_make();
+  clear_stack();
+  for (int i = 0; i < 4; i++) collect(i % 2 + 1, 2), plain_overwrite();
+  memset(plain_ended, 0, sizeof plain_ended);
+  clear_stack();
+  for (int i = 0; i < 4; i++) collect(2, 2), plain_overwrite();
+  for (int i = 0; i < plain_holders; i++) plain_look(plain_kept[i]);
+  return plain_lost + (plain_freed < plain_holders / 2 ? plain_holders : 0);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
-  printf("%d lost\n", strcmp(argv[1], "again") == 0 ? again() : jump());
+  printf("%d lost\n", strcmp(argv[1], "again") == 0 ? again() : strcmp(argv[1], "plain") == 0 ? plain() : jump());
   return 0;
 }

@@ -22,4 +22,8 @@ for way in uffd scan; do
 done
 run_collect jump 60 "" "$here/again" jump
 ok "what only a jmp_buf in malloc'ed memory knows, mangled" said jump "0 lost" || note "$work/jump.out"
+for options in "" --poison "--threshold0=64K --concurrent=on"; do
+  run_collect plain 60 "$options" "$here/again" plain
+  ok "what only memory without pointers knows, also in garbage with a finalizer ($options)" said plain "0 lost" || note "$work/plain.out"
+done
 finish

@@ -34,9 +34,12 @@ static void GC_CALLBACK stop(void *object, void *data) {
   if (GC_stop_finalizer_thread() == -1) stop_errno = errno;
 }
 
+static _Atomic bool slow_held;
+
 static void GC_CALLBACK slow(void *object, void *data) {
   (void)object, (void)data;
-  usleep(2000);
+  do usleep(2000);
+  while (slow_held);
   ran++;
 }
 
@@ -67,10 +70,12 @@ static void test_thread(void) {
   collect_all();
   GC_wait_for_finalizers(0);
   OK(nearly(ran, 50), "who waits does so until the last one has returned");
+  slow_held = true;
   lose(50, slow);
   collect_all();
   errno = 0;
   OK(GC_wait_for_finalizers(3000000) == -1 && errno == ETIMEDOUT, "or for so long");
+  slow_held = false;
   GC_wait_for_finalizers(0);
   lose(20, stop);
   collect_all();

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
 #include <math.h>
@@ -533,9 +534,11 @@ static void test_ends(const struct row *row, const char *what, enum outcome want
   OK(good, "%s %s", row->name, what);
 }
 
+enum { cancelled_ms = 100000, tick_waits = 60 };
+
 static void *cancelled(void *arg) {
   const struct row *row = arg;
-  row->call(100000);
+  row->call(cancelled_ms);
   return NULL;
 }
 
@@ -547,7 +550,7 @@ static void test_cancel(const struct row *row) {
   raw_sleep(30000);
   pthread_cancel(thread);
   pthread_join(thread, &result);
-  OK(result == PTHREAD_CANCELED && clock_ms() - began < 5000, "%s is a cancellation point", row->name);
+  OK(result == PTHREAD_CANCELED && clock_ms() - began < cancelled_ms / 2, "%s is a cancellation point", row->name);
 }
 
 static void test_row(const struct row *row) {
@@ -559,9 +562,13 @@ static void test_row(const struct row *row) {
   if (row->traits & CANCELS) test_cancel(row);
 }
 
-/* Each pause is ended by the next tick, not by a later one: a tick that comes while the world stands still counts. */
-static void test_ticks(const char *name, int (*wait)(void), bool masked) {
-  enum { waits = 60, tick_us = 10000 };
+struct ticks {
+  unsigned lost, unseen;
+};
+
+static struct ticks try_ticks(int (*wait)(void), bool masked) {
+  enum { tick_us = 10000 };
+  struct ticks ticks = {0, 0};
   sigset_t alarm, old;
   sigemptyset(&alarm);
   sigaddset(&alarm, SIGALRM);
@@ -569,20 +576,31 @@ static void test_ticks(const char *name, int (*wait)(void), bool masked) {
   handled = 0;
   struct itimerval every = {{0, tick_us}, {0, tick_us}}, off = {{0, 0}, {0, 0}};
   setitimer(ITIMER_REAL, &every, NULL);
-  unsigned lost = 0, unseen = 0;
-  for (int i = 0; i < waits; i++) {
+  for (int i = 0; i < tick_waits; i++) {
     unsigned before = handled;
     double began = clock_ms();
     int result = wait();
-    unsigned ticks = handled - before;
-    if (result != -1 || errno != EINTR || ticks == 0) unseen++;
-    if (ticks > 1 && clock_ms() - began < 2.5 * tick_us / 1e3) lost++;
+    unsigned seen = handled - before;
+    if (result != -1 || errno != EINTR || seen == 0) ticks.unseen++;
+    if (seen > 1 && clock_ms() - began < 2.5 * tick_us / 1e3) ticks.lost++;
   }
   setitimer(ITIMER_REAL, &off, NULL);
   if (masked) sigprocmask(SIG_SETMASK, &old, NULL);
+  return ticks;
+}
+
+/* Each pause is ended by the next tick, not by a later one: a tick that comes while the world stands still counts. Some may come before the
+ * call, and on a loaded machine between the handler and the call's end: there is another chance. */
+static void test_ticks(const char *name, int (*wait)(void), bool masked) {
+  unsigned lost = UINT_MAX, most = masked ? 0 : 3, unseen = 0;
+  for (int i = 0; i < (masked ? 1 : attempts) && lost > most; i++) {
+    struct ticks ticks = try_ticks(wait, masked);
+    lost = ticks.lost;
+    unseen += ticks.unseen;
+    if (ticks.lost || ticks.unseen) tap_note("of %d: %u lost, %u without a tick", tick_waits, ticks.lost, ticks.unseen);
+  }
   OK(unseen == 0, "%s never ends without a signal of the program's", name);
-  OK(lost <= (masked ? 0 : 3), "%s misses no tick of a timer", name); /* some may come before the call */
-  if (lost || unseen) tap_note("of %d: %u lost, %u without a tick", waits, lost, unseen);
+  OK(lost <= most, "%s misses no tick of a timer", name);
 }
 static int tick_pause(void) { return pause(); }
 static int tick_sigsuspend(void) { return sigsuspend(&no_signal); }
@@ -596,8 +614,7 @@ static int tick_read(void) { return (int)read(pipe_fd[0], byte, 1); }
 static pid_t child;
 static int tick_waitpid(void) { return waitpid(child, NULL, 0); }
 
-/* select tells what is left, nanosleep only when it was interrupted. */
-static void test_left(void) {
+static bool try_left(void) {
   struct timeval limit = {5, 0};
   waiter = pthread_self();
   pthread_t comer;
@@ -607,8 +624,15 @@ static void test_left(void) {
   double want = 5000 - (clock_ms() - began), got = (double)limit.tv_sec * 1e3 + (double)limit.tv_usec / 1e3;
   pthread_join(comer, NULL);
   take_pipe();
-  OK(result == 1 && fabs(got - want) < 60, "select tells the time that is left");
-  limit = (struct timeval){0, late_ms * 1000};
+  return result == 1 && fabs(got - want) < 60;
+}
+
+/* select tells what is left, nanosleep only when it was interrupted. */
+static void test_left(void) {
+  bool good = false;
+  for (int i = 0; i < attempts && !good; i++) good = try_left();
+  OK(good, "select tells the time that is left");
+  struct timeval limit = {0, late_ms * 1000};
   OK(select(pipe_fd[0] + 1, selected(), NULL, NULL, &limit) == 0 && limit.tv_sec == 0 && limit.tv_usec == 0,
      "none when it was late");
   struct timespec left = {7, 7};
@@ -689,10 +713,13 @@ static void test_inside(void) {
   if (queue == (mqd_t)-1) return tap_skip("mq_timedreceive is late in time", "no message queues here");
   static char message[65536];
   mq_unlink("/gleaner-waits");
-  began = clock_ms();
-  OK(mq_timedreceive(queue, message, sizeof message, NULL, time_from(CLOCK_REALTIME, late_ms, &t)) == -1 &&
-         errno == ETIMEDOUT && in_time(clock_ms() - began, late_ms),
-     "mq_timedreceive is late in time");
+  bool good = false;
+  for (int i = 0; i < attempts && !good; i++) {
+    began = clock_ms();
+    good = mq_timedreceive(queue, message, sizeof message, NULL, time_from(CLOCK_REALTIME, late_ms, &t)) == -1 && errno == ETIMEDOUT &&
+           in_time(clock_ms() - began, late_ms);
+  }
+  OK(good, "mq_timedreceive is late in time");
   mq_close(queue);
 }
 

@@ -44,7 +44,7 @@ unsigned GC_new_proc(GC_mark_proc procedure);
 unsigned GC_new_proc_inner(GC_mark_proc procedure);
 
 /* Whatever the word is: if it points to an object, or into one as words of objects may (GC_set_all_interior_pointers), that is reached. from is not looked
- * at. */
+ * at. Outside of a procedure that marks, or pushes roots, nothing is done. */
 struct GC_ms_entry *GC_mark_and_push(void *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, void **from);
 /* The bounds of the heap's address space: what lies outside points to no object. */
 extern void *GC_least_plausible_heap_addr, *GC_greatest_plausible_heap_addr;
@@ -91,7 +91,7 @@ void GC_set_push_other_roots(GC_push_other_roots_proc function);
 GC_push_other_roots_proc GC_get_push_other_roots(void);
 extern GC_push_other_roots_proc GC_push_other_roots;
 
-/* Only in such a function: what the words of [lo, hi) point to is reached. */
+/* In such a function what the words of [lo, hi) point to is reached; elsewhere nothing is done. */
 void GC_push_all(void *lo, void *hi);
 void GC_push_conditional(void *lo, void *hi, int all);
 /* The same for a stack: pointers into objects always count. */

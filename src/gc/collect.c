@@ -684,6 +684,8 @@ static bool collect_find(uintptr_t object, struct block **block, uint32_t *slot)
   return block_slot_address(*block, *slot) == object && state_is_live(((volatile uint8_t *)(*block)->state)[*slot]);
 }
 
+bool collect_is_marking(void) { return collect_marks.open; }
+
 static bool collect_is_mine(void) { return collect_marks.open && atomic_load(&collect_owner) == (uint32_t)os_thread_id(); }
 
 bool collect_is_reached(uintptr_t object) {

@@ -90,6 +90,8 @@ int collect_look(const struct collect_request *request, void (*look)(void *arg),
 /* For what a collection calls with the world stopped (request.other_roots, procedures that mark): whether the object that begins there has been reached
  * so far; elsewhere, whether it is alive as far as is known. Any thread, without a lock. */
 bool collect_is_reached(uintptr_t object);
+/* Whether the world stands still for a marking: then whoever asks is called by it. */
+bool collect_is_marking(void);
 /* It is reached, with what it leads to; it is as if it had not been reached. Elsewhere nothing is done. */
 void collect_reach(uintptr_t object);
 void collect_unreach(uintptr_t object);

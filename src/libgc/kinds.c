@@ -4,6 +4,7 @@
 
 #include "api/alloc.h"
 #include "api/collector.h"
+#include "gc/collect.h"
 #include "gc/disclaim.h"
 #include "gc/mark.h"
 #include "gc/typed.h"
@@ -168,12 +169,12 @@ PUBLIC int GC_get_kind_and_size(const void *object, size_t *size) {
   return found ? of[block->kind] : GC_I_NORMAL;
 }
 
-/* --- within a mark procedure --- */
+/* --- within a mark procedure: elsewhere there is no marking that could be told --- */
 
 PUBLIC struct GC_ms_entry *GC_mark_and_push(void *object, struct GC_ms_entry *top, struct GC_ms_entry *limit, void **from) {
   (void)limit;
   (void)from;
-  typed_mark((uintptr_t)object);
+  if (collect_is_marking()) typed_mark((uintptr_t)object);
   return top;
 }
 
@@ -195,10 +196,10 @@ PUBLIC void GC_set_push_other_roots(GC_push_other_roots_proc function) { GC_push
 PUBLIC GC_push_other_roots_proc GC_get_push_other_roots(void) { return GC_push_other_roots; }
 
 PUBLIC void GC_push_all(void *lo, void *hi) {
-  if (lo < hi) mark_data((uintptr_t)lo, (uintptr_t)hi);
+  if (lo < hi && collect_is_marking()) mark_data((uintptr_t)lo, (uintptr_t)hi);
 }
 PUBLIC void GC_push_all_eager(void *lo, void *hi) {
-  if (lo < hi) mark_range((uintptr_t)lo, (uintptr_t)hi);
+  if (lo < hi && collect_is_marking()) mark_range((uintptr_t)lo, (uintptr_t)hi);
 }
 PUBLIC void GC_push_conditional(void *lo, void *hi, int all) { GC_push_all(lo, hi), (void)all; }
 PUBLIC void GC_push_finalizer_structures(void) {}

@@ -138,6 +138,24 @@ static void test_outside(void) {
   OK(GC_is_marked(object) == 0, "nor what was freed");
 }
 
+static void *outside[many];
+
+/* Before the first collection, when there are no markers yet; and after it. */
+static void test_pushing_outside(void) {
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < many; i++) hidden[i] = ~(uintptr_t)(outside[i] = GC_malloc(40));
+    GC_push_all(outside, outside + many);
+    GC_push_all_eager(outside, outside + many);
+    GC_push_conditional(outside, outside + many, 1);
+    OK(GC_mark_and_push(outside[0], NULL, NULL, outside) == NULL, "what is told of outside of a collection is not heeded");
+    collect(2);
+    OK(all_there(hidden), "and all that is held stays");
+    for (int i = 0; i < many; i++) outside[i] = NULL;
+    collect(2);
+    OK(nearly_gone(hidden), "and nothing else");
+  }
+}
+
 /* --- all objects --- */
 
 struct walk {
@@ -297,6 +315,7 @@ static void test_telling(void) {
 
 int main(void) {
   GC_INIT();
+  test_pushing_outside(); /* first: nothing was collected yet */
   test_outside();
   test_marks();
   test_clearing();

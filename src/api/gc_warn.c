@@ -31,9 +31,14 @@ PUBLIC void GC_set_warn_proc(GC_warn_proc procedure) { __atomic_store_n(&gc_warn
 PUBLIC GC_warn_proc GC_get_warn_proc(void) { return __atomic_load_n(&gc_warn_procedure, __ATOMIC_SEQ_CST); }
 PUBLIC void GC_ignore_warn_proc(char *format, GC_word value) { (void)format, (void)value; }
 
+/* A procedure may allocate, which may be what is refused: it is not told of that while it is being told. */
 void gc_warn(const char *format, unsigned long value) {
+  static THREAD_LOCAL bool telling;
   int saved = errno;
+  if (telling) return;
+  telling = true;
   GC_get_warn_proc()((char *)(uintptr_t)format, value);
+  telling = false;
   errno = saved;
 }
 

@@ -297,6 +297,13 @@ static void on_warning(char *format, GC_word value) {
 
 static void *no_memory(size_t size) { return (void)size, NULL; }
 
+static int warned;
+
+static void on_warning_allocate(char *format, GC_word value) {
+  (void)format, (void)value;
+  if (++warned < 5) GC_malloc_atomic((size_t)1 << 62);
+}
+
 static void test_warning(void) {
   static void *(*volatile gc_malloc)(size_t) = GC_malloc;
   GC_warn_proc old = GC_get_warn_proc();
@@ -316,6 +323,8 @@ static void test_warning(void) {
   GC_set_warn_proc(GC_ignore_warn_proc);
   gc_malloc((size_t)64 << 20);
   OK(warning_value == 0, "who ignores warnings gets none");
+  GC_set_warn_proc(on_warning_allocate);
+  OK(!GC_malloc_atomic((size_t)1 << 62) && warned == 1, "who is refused memory while being warned is not warned again: %d", warned);
   GC_set_warn_proc(old);
   GC_set_max_heap_size(0);
   GC_set_oom_fn(oom);

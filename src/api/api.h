@@ -22,6 +22,8 @@ bool birth_is_mine(void);
 struct cache *birth_cache(void);
 /* The cache if this thread has one. */
 struct cache *birth_cache_if_any(void);
+/* Whether the thread with this thread pointer, which is still there, has a cache. */
+bool birth_knows(uintptr_t tcb);
 /* After an allocation: a thread beyond its destructors gives its cache back at once. */
 void birth_cache_done(void);
 

@@ -153,6 +153,9 @@ bool birth_records(void) { return birth_recording; }
 bool birth_is_mine(void) { return getpid() == birth_pid; }
 struct cache *birth_cache_if_any(void) { return birth_mine; }
 
+/* A variable of another thread lies as far from its thread pointer as ours from our own. */
+bool birth_knows(uintptr_t tcb) { return *(struct cache *volatile *)(tcb + (uintptr_t)&birth_mine - os_thread_pointer()) != NULL; }
+
 static void birth_remember(struct cache *cache) {
   /* The value only has to be other than NULL, for the destructor to be called. */
   if (birth_key_made) pthread_setspecific(birth_key, cache);

@@ -195,6 +195,7 @@ static struct collect_request collector_request(unsigned generation, enum collec
       .markers = (unsigned)birth_options.markers,
       .concurrent = collector_wants_concurrent(generation, reason),
       .declared_roots = collector_declared_roots,
+      .used = birth_knows,
       .no_libraries = collector_wishes.no_libraries,
       .segment = collector_wishes.segment,
       .unaligned = birth_options.unaligned,

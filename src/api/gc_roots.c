@@ -63,6 +63,7 @@ PUBLIC int GC_register_my_thread(const struct GC_stack_base *base) {
   (void)base;
   if (GC_thread_is_registered()) return GC_DUPLICATE;
   gc_thread = gc_thread_registered;
+  birth_cache(); /* from now on it has to stand still */
   return GC_SUCCESS;
 }
 

@@ -431,7 +431,7 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
 
 static unsigned collect_count_deaf(const struct world_thread *threads, unsigned count) {
   unsigned deaf = 0;
-  for (unsigned i = 0; i < count; i++) deaf += !threads[i].stopped;
+  for (unsigned i = 0; i < count; i++) deaf += !threads[i].stopped && !threads[i].stranger;
   return deaf;
 }
 
@@ -450,6 +450,7 @@ static void collect_call(void *arg) {
   struct collection *facts = collect->facts;
   struct world_thread *threads;
   uint64_t begin = os_clock(), cost_begin = os_process_clock();
+  world_strangers(collect->request->declared_roots ? collect->request->used : NULL);
   int count = world_stop(&collect->request->self, &threads), error = count < 0 ? -count : 0;
   facts->stop_ns += os_clock() - begin;
   if (!error) {
@@ -460,6 +461,7 @@ static void collect_call(void *arg) {
   }
   facts->cost_ns += os_process_clock() - cost_begin;
   world_resume();
+  world_strangers(NULL);
   facts->pause_ns = os_clock() - begin;
   stop->error = error;
 }

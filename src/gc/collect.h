@@ -46,6 +46,7 @@ struct collect_request {
   int (*stop)(void);    /* not 0: given up (ECANCELED). Asked at each step and while it marks, by one marker then, with the world stopped; or NULL */
   bool concurrent;      /* may be: then collect returns when marking has begun, and collect_finish ends it */
   bool declared_roots;  /* as libgc: see roots.h */
+  bool (*used)(uintptr_t tcb); /* with them: whether that thread ever used the heap; who did not need not be stopped */
   bool no_libraries;    /* and no library's data are roots then; */
   int (*segment)(const char *name, void *lo, size_t size); /* or whose this denies */
   bool unaligned;

@@ -427,7 +427,7 @@ static int roots_make_room(struct roots *roots) {
 
 static bool roots_all_stopped(const struct roots_request *request) {
   for (unsigned i = 0; i < request->count; i++)
-    if (!request->threads[i].stopped) return false;
+    if (!request->threads[i].stopped && !request->threads[i].stranger) return false;
   return true;
 }
 

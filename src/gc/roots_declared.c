@@ -165,6 +165,10 @@ static void roots_stack(struct roots *roots, const struct world_thread *thread, 
 static void roots_declare_thread(struct roots_declaring *declaring, const struct world_thread *thread) {
   struct world_stack stack;
   struct roots *roots = declaring->roots;
+  if (thread->stranger) { /* not where its stack pointer was a moment ago */
+    if (world_stack_read(thread->tcb, &stack)) roots_declare(roots, stack.lo ? stack.lo : stack.tls, stack.end);
+    return;
+  }
   if (thread->tcb && world_stack_read(thread->tcb, &stack) && stack.tid == thread->tid) {
     if (!world_storage_each(&stack, roots_values, roots_dynamic, declaring)) declaring->unknown = true;
     roots_stack(roots, thread, &stack);

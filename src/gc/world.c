@@ -209,6 +209,7 @@ struct world_round {
  * that is pending, or the program's own would be refused in the end. */
 enum { world_deaf_places = 64 };
 static pid_t world_deaf[world_deaf_places]; /* who did not answer, and was not seen to answer since */
+static bool world_deaf_stranger[world_deaf_places];
 static size_t world_ndeaf; /* beyond the places: all may be */
 
 static bool world_was_deaf(pid_t tid) {
@@ -218,9 +219,12 @@ static bool world_was_deaf(pid_t tid) {
   return false;
 }
 
-static void world_note_deaf(pid_t tid) {
+static void world_note_deaf(pid_t tid, bool stranger) {
   if (world_was_deaf(tid)) return;
-  if (world_ndeaf < world_deaf_places) world_deaf[world_ndeaf] = tid;
+  if (world_ndeaf < world_deaf_places) {
+    world_deaf[world_ndeaf] = tid;
+    world_deaf_stranger[world_ndeaf] = stranger;
+  }
   world_ndeaf++;
 }
 
@@ -229,12 +233,39 @@ static bool world_is_sent(pid_t tid) {
   return world_ndeaf && world_was_deaf(tid) && os_thread_pending(tid, &process) & world_bit(world_stop_signal);
 }
 
+static bool (*world_used)(uintptr_t tcb);
+
+void world_strangers(bool (*used)(uintptr_t tcb)) { world_used = used; }
+
+struct world_search {
+  pid_t tid;
+  uintptr_t tcb;
+};
+
+static void world_find(const struct world_stack *stack, void *arg) {
+  struct world_search *search = arg;
+  if (stack->tid == search->tid) search->tcb = stack->tcb;
+}
+
+/* Its thread pointer; 0: it is none. All others stand still, but for their like: the C library's lists are read. */
+static uintptr_t world_stranger(pid_t tid) {
+  struct world_search search = {.tid = tid};
+  if (!world_used || !world_descriptors_each(world_find, &search) || !search.tcb) return 0;
+  return world_used(search.tcb) ? 0 : search.tcb;
+}
+
+static bool world_is_known_stranger(pid_t tid) {
+  for (size_t i = 0; world_used && i < world_ndeaf && i < world_deaf_places; i++)
+    if (world_deaf[i] == tid) return world_deaf_stranger[i] && os_thread_will_not_answer(tid, world_stop_signal);
+  return false;
+}
+
 static int world_send_to(pid_t tid) {
   return world_is_sent(tid) ? 0 : (int)-os_call(SYS_tgkill, world_process, tid, world_stop_signal);
 }
 
 static void world_send(struct world_entry *entry) {
-  if (unlikely(world_is_replaced)) {
+  if (unlikely(world_is_replaced || world_is_known_stranger(entry->tid))) {
     entry->progress = WORLD_DEAF;
     return;
   }
@@ -338,7 +369,9 @@ static void world_list(void) {
     *thread = world.threads[i];
     if (entry->progress == WORLD_PARKED) continue;
     thread->sp = os_thread_blocked_sp(entry->tid);
-    world_note_deaf(entry->tid);
+    thread->tcb = world_stranger(entry->tid);
+    thread->stranger = thread->tcb != 0;
+    world_note_deaf(entry->tid, thread->stranger);
     deaf = true;
   }
   if (!deaf) world_ndeaf = 0;

@@ -21,6 +21,7 @@
 struct world_thread {
   pid_t tid;
   bool stopped;
+  bool stranger;             /* it runs on, and may: see world_strangers */
   uintptr_t sp;              /* stack pointer; 0 when unknown */
   uintptr_t tcb;             /* thread pointer; 0 when unknown */
   uintptr_t frame_lo, frame_hi; /* the signal frame with all registers; or the caller's saved registers */
@@ -35,6 +36,10 @@ extern struct os_maps world_maps; /* for who has stopped the world, to look at m
 /* Called in the handler when the reserved signal comes for something else than a stop: with all signals blocked, self as a stop
  * would describe it. Set once, before world_init. */
 extern void (*world_told)(const struct world_thread *self, const siginfo_t *info);
+
+/* Threads that cannot be stopped and that used() denies, told their thread pointers, may run on: strangers, of whom a libgc client need not tell libgc. Such
+ * a thread is waited for once, and not again while it blocks the signal. NULL: there are none. Between world_acquire and world_release. */
+void world_strangers(bool (*used)(uintptr_t tcb));
 
 /* Chooses the signal, installs the handler, and learns where things lie in the C library's thread descriptor. Takes
  * no lock, allocates nothing, and calls nothing of the loader's, so that a path that malloc can reach may call it. 0

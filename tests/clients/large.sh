@@ -33,9 +33,9 @@ cat >"$work/input/drawing.svg" <<'END'
 <circle cx="130" cy="120" r="50" fill="#0a0" opacity="0.5"/><path d="M10 190 C 50 100 150 100 190 190" stroke="black" fill="none"/>
 <g transform="rotate(20)"><rect x="50" y="20" rx="9" width="40" height="40" fill="yellow"/><text x="40" y="60">text</text></g></svg>
 END
-# What it remarks has the time in it. A thread of GLib's blocks all signals: where it is not interposed on, collections are given up.
+# What it remarks has the time in it. A thread of GLib's blocks all signals.
 ways="linked collect" answer=
-client inkscape 0 inkscape <<'EOS'
+client inkscape 1 inkscape <<'EOS'
 $front inkscape --export-type=png -o drawing.png drawing.svg 2>remarks; md5sum <drawing.png; head -c 8 drawing.png | od -c | head -n 1
 $front inkscape --export-type=svg --export-plain-svg --export-text-to-path -o plain.svg drawing.svg 2>remarks; grep -c '<path' plain.svg
 $front inkscape -S drawing.svg 2>remarks

@@ -22,5 +22,6 @@ for program in interior marks standing disclaim; do
   linked poison=1 $program
   for mode in malloc collect; do merge $mode "$here/$program"; done
 done
+for options in concurrent=off concurrent=on:$often write-tracking=scan:$often stress=1; do linked $options strangers; done
 GC_ALL_INTERIOR_POINTERS=1 linked concurrent=off interior environment
 finish

@@ -26,7 +26,7 @@ static void test_usage(void) {
   OK(free_bytes < heap && total >= 4 << 20 && since <= total, "five figures fit together");
   GC_get_heap_usage_safe(NULL, NULL, NULL, NULL, NULL);
   size_t used = GC_get_memory_use();
-  OK(used >= 4 << 20 && used <= GC_get_heap_size(), "what is in blocks is a part of the heap");
+  OK(used >= 3 << 20 && used <= GC_get_heap_size(), "what is in blocks is a part of the heap");
   OK(GC_get_obtained_from_os_bytes() >= heap + GC_get_unmapped_bytes(), "all was obtained from the kernel");
   OK(GC_base(kept) == kept, "what is held lives");
 }
@@ -45,7 +45,7 @@ static void test_prof_stats(void) {
   OK(stats.free_bytes_full >= stats.unmapped_bytes && stats.free_bytes_full < stats.heapsize_full, "what is free, likewise");
   OK(stats.gc_no > 0 && stats.gc_no <= GC_get_gc_no() && stats.markers_m1 == (GC_word)GC_get_parallel(), "numbers of collections and of markers");
   OK(stats.bytes_allocd_since_gc >= 1 << 20 && stats.allocd_bytes_before_gc >= 8 << 20, "what was allocated before the last collection, and since");
-  OK(stats.bytes_reclaimed_since_gc >= 4 << 20, "what that one reclaimed: %lu", stats.bytes_reclaimed_since_gc);
+  OK(stats.bytes_reclaimed_since_gc >= 3 << 20, "what that one reclaimed: %lu", stats.bytes_reclaimed_since_gc);
   GC_word before = stats.reclaimed_bytes_before_gc, last = stats.bytes_reclaimed_since_gc;
   GC_gcollect();
   GC_get_prof_stats_unsafe(&stats, sizeof stats);

@@ -58,6 +58,7 @@ static _Atomic(struct world_parked *) world_parked;
 static void world_describe(struct world_thread *thread, siginfo_t *info, ucontext_t *context) {
   thread->tid = os_thread_id();
   thread->stopped = true;
+  thread->stranger = false;
   thread->sp = (uintptr_t)context->uc_mcontext.gregs[REG_RSP] - world_red_zone;
   thread->tcb = os_thread_pointer();
   thread->gs = 0;

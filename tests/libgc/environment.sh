@@ -88,7 +88,7 @@ env GC_LOOP_ON_ABORT=1 timeout 1 "$program" misuse >"$work/out" 2>&1
 ok "GC_LOOP_ON_ABORT: it waits" test $? = 124
 
 # Read and without effect, as the manual says.
-check "what makes no sense here does no harm" divisor=3 GC_RETRY_SIGNALS=0 GC_TRACE=7f0000000000 GC_NO_BLACKLIST_WARNING=1 \
+check "what makes no sense here does no harm" divisor=3 GC_RETRY_SIGNALS=0 GC_TRACE=7f0000000000 GC_NO_BLACKLIST_WARNING=1 GC_BACKTRACES=3 GC_IGNORE_GCJ_INFO=1 \
   GC_LARGE_ALLOC_WARN_INTERVAL=1 GC_PRINT_BACK_HEIGHT=1 GC_COLLECT_AT_MALLOC=100 GC_USE_GETWRITEWATCH=1
 check "GC_USE_GETWRITEWATCH=0" divisor=3 GC_USE_GETWRITEWATCH=0
 

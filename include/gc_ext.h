@@ -54,7 +54,8 @@ struct GC_collection {
  *
  * Returns the number of objects that were found to be unreachable, as Python's gc.collect does: reclaimed, or put on the list of garbage; or
  * -1 with errno: EINVAL, there is no such generation; ENOTSUP, in mode leaks; EBUSY, in a callback of a collection, or another thread has
- * been in one for a second; EAGAIN, a thread could not be stopped; ENOMEM, or what else was met, when nothing could be reclaimed.
+ * been in one for a second; EPERM, something forbids every collection (there was no memory to note a root of the program's, or it let the kernel
+ * kill it for a system call that one needs); EAGAIN, a thread could not be stopped; ENOMEM, or what else was met, when nothing could be reclaimed.
  *
  * Memory of malloc, in mode collect, is reclaimed by the second collection that finds it unreachable. */
 long GC_collect(int generation, struct GC_collection *collection);

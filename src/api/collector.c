@@ -35,13 +35,14 @@ static _Atomic int collector_refused; /* why it cannot be armed */
 static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
 static _Atomic bool collector_busy; /* a thread collects, or tells of it: before and after come in pairs */
 static _Atomic bool collector_finishing; /* a thread ends a concurrent one */
+static _Atomic unsigned collector_working; /* threads that are at either: while marking goes on beside the program, none */
 static _Atomic ptrdiff_t collector_began_with; /* bytes in use when a concurrent one had its first pause */
 static _Atomic bool collector_telling; /* a callback may be running meanwhile, */
 static _Atomic uint32_t collector_turns; /* in this turn of being busy */
 
 /* This thread is in a callback of a collection, or about to begin one; and what it has to give back then. */
 static THREAD_LOCAL struct {
-  bool inside, busy, finishing;
+  bool inside, busy, finishing, working;
   volatile bool near; /* of one of these: it may be so already */
 } collector_mine;
 
@@ -102,12 +103,19 @@ void collector_begin(void) {
 
 /* --- who is at it --- */
 
+/* Whether anything is disabled is looked at after this, and whether anybody works after it was disabled: one of the two sees the other. */
+static void collector_work(void) {
+  atomic_fetch_add(&collector_working, 1);
+  collector_mine.working = collector_mine.inside = true;
+}
+
 static bool collector_take(void) {
   bool busy = false;
   collector_mine.near = true;
   if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return collector_mine.near = false;
   atomic_fetch_add(&collector_turns, 1);
-  return collector_mine.busy = collector_mine.inside = true;
+  collector_work();
+  return collector_mine.busy = true;
 }
 
 static void collector_give_back(void) {
@@ -117,7 +125,8 @@ static void collector_give_back(void) {
     atomic_store(&collector_telling, false);
     atomic_store(&collector_busy, false);
   }
-  collector_mine.busy = collector_mine.finishing = collector_mine.near = false;
+  if (collector_mine.working) atomic_fetch_sub(&collector_working, 1);
+  collector_mine.busy = collector_mine.finishing = collector_mine.working = collector_mine.near = false;
 }
 
 /* A callback was left by longjmp, an exception or the end of its thread. What is given back too early, because it was not left but
@@ -232,8 +241,9 @@ static void collector_tell(const struct collection *facts) {
 /* Not in a callback of a collection; nor in a vfork child, which shares the memory of threads that it cannot stop. */
 static bool collector_may(void) { return collector_is_armed && !collector_is_inside() && birth_is_mine(); }
 
-/* The second half of a concurrent collection, by whoever comes first. Waits for its marking. */
-static void collector_finish(void) {
+/* The second half of a concurrent collection, by whoever comes first. Waits for its marking. While collections are disabled it is given up
+ * instead, without a stop, unless somebody wants one anyway. */
+static void collector_finish(bool anyway) {
   struct collection facts;
   struct collect_request request = collector_request(2, COLLECT_OLD);
   bool finishing = false;
@@ -244,8 +254,9 @@ static void collector_finish(void) {
     return;
   }
   int saved = errno;
-  collector_mine.inside = collector_mine.finishing = true;
-  if (collector_collect(&request, &facts, collect_finish)) {
+  collector_mine.finishing = true;
+  collector_work();
+  if (collector_collect(&request, &facts, collector_is_off(anyway) ? collect_give_up : collect_finish)) {
     collector_mine.busy = true; /* as it has been since the collection began */
     collector_tell(&facts);
   }
@@ -253,9 +264,15 @@ static void collector_finish(void) {
   errno = saved;
 }
 
-/* The program may run ahead of the marking for a while, then it has to wait. */
+/* The program may run ahead of the marking for a while, then it has to wait. Disabled, it stays as it is so long: collections may come back soon. */
 static void collector_attend(void) {
-  if (collect_progress() == COLLECT_MARKED || pace_is_ahead((size_t)atomic_load(&collector_began_with))) collector_finish();
+  bool ahead = pace_is_ahead((size_t)atomic_load(&collector_began_with));
+  if (collector_is_disabled() && !ahead) {
+    atomic_store(&heap_alarm, birth_options.stress);
+    pace_later();
+  } else if (ahead || collect_progress() == COLLECT_MARKED) {
+    collector_finish(false);
+  }
 }
 
 static void collector_tell_before(const struct collect_request *request) {
@@ -266,9 +283,13 @@ static void collector_tell_before(const struct collect_request *request) {
   if (collector_mine.busy) atomic_store(&collector_telling, false);
 }
 
-/* False: another thread is at it. */
-static bool collector_once(struct collect_request *request, struct collection *facts) {
+/* False: another thread is at it, or collections are disabled. */
+static bool collector_once(struct collect_request *request, struct collection *facts, bool anyway) {
   if (!collector_take()) return false;
+  if (collector_is_off(anyway)) {
+    collector_give_back();
+    return false;
+  }
   int saved = errno;
   gc_region_break();
   collector_tell_before(request);
@@ -301,6 +322,12 @@ static bool collector_wait(uint32_t *turn, uint64_t *since) {
   return true;
 }
 
+void collector_await(void) {
+  if (!collector_is_armed || collector_is_at_it() || collector_is_inside() || !birth_is_mine()) return;
+  uint64_t since = os_clock();
+  for (uint32_t turn = 0; atomic_load(&collector_working) && collector_wait(&turn, &since);) continue;
+}
+
 static void collector_sweep_all(void) {
   while (collect_sweep(64)) continue;
   collector_tell_swept();
@@ -316,17 +343,18 @@ static void collector_add_swept(struct collection *facts) {
 }
 
 /* Whatever else is under way comes to its end first. */
-static bool collector_run_request(struct collect_request *request, struct collection *facts) {
-  *facts = (struct collection){.error = EAGAIN};
+static bool collector_run_request(struct collect_request *request, struct collection *facts, bool anyway) {
+  *facts = (struct collection){.error = EBUSY};
   if (!collector_may()) return false;
   birth_cache(); /* so that the thread's end is noticed, should it come in a callback */
   uint64_t since = os_clock();
-  for (uint32_t turn = 0; !collector_once(request, facts);) { /* another one first */
-    if (collect_progress() != COLLECT_IDLE) collector_finish();
-    else if (!collector_wait(&turn, &since)) {
-      facts->error = EBUSY;
+  for (uint32_t turn = 0; !collector_once(request, facts, anyway);) { /* another one first */
+    if (collector_is_off(anyway)) {
+      facts->error = EPERM;
       return false;
     }
+    if (collect_progress() != COLLECT_IDLE) collector_finish(anyway);
+    else if (!collector_wait(&turn, &since)) return false;
   }
   if (request->generation == 2) {
     while (!sweep_is_done()) {
@@ -342,14 +370,14 @@ static bool collector_run_request(struct collect_request *request, struct collec
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
   collector_consult(COLLECTOR_DECIDING);
   struct collect_request request = collector_request(generation, reason);
-  return collector_run_request(&request, facts);
+  return collector_run_request(&request, facts, reason == COLLECT_ASKED);
 }
 
 bool collector_run_until(int (*stop)(void), struct collection *facts) {
   collector_consult(COLLECTOR_DECIDING);
   struct collect_request request = collector_request(collect_generations - 1, COLLECT_ASKED);
   request.stop = stop;
-  return collector_run_request(&request, facts);
+  return collector_run_request(&request, facts, false);
 }
 
 static void collector_stress(void) {
@@ -358,7 +386,7 @@ static void collector_stress(void) {
   struct collection facts;
   if (n % collector_stress_every || !collector_may()) return;
   struct collect_request request = collector_request(n / collector_stress_every % collect_generations, COLLECT_STRESS);
-  collector_once(&request, &facts);
+  collector_once(&request, &facts, false);
 }
 
 void collector_sweep_for(size_t bytes) {
@@ -380,7 +408,7 @@ static bool collector_begin_due(void) {
   if (birth_options.stress) collector_stress();
   if (!pace_is_due(&generation, &reason) || !collector_may()) return false;
   struct collect_request request = collector_request(generation, reason);
-  collector_once(&request, &facts);
+  collector_once(&request, &facts, false);
   return true;
 }
 
@@ -401,11 +429,17 @@ void collector_poll_slow(void) {
   collector_wipe();
 }
 
+void collector_rest(void) {
+  if (collect_progress() == COLLECT_IDLE) return;
+  collector_finish(false);
+  collector_await(); /* for another thread that does so */
+}
+
 bool collector_step(unsigned blocks) {
   if (collector_arm() != 0 || collector_is_inside() || !birth_is_mine() || collector_is_disabled()) return false;
   if (collect_sweep(blocks)) return true;
   if (collect_progress() == COLLECT_MARKED) {
-    collector_finish();
+    collector_finish(false);
     return true;
   }
   if (collect_progress() == COLLECT_MARKING) { /* by others */
@@ -422,7 +456,7 @@ void collector_start(void) {
   struct collect_request request = collector_request(2, COLLECT_OLD);
   request.concurrent = birth_options.concurrent != CONCURRENT_OFF;
   collector_sweep_all();
-  collector_once(&request, &facts);
+  collector_once(&request, &facts, false);
 }
 
 /* Twice where something was spared the first time, and as often as the program wants besides. */
@@ -456,7 +490,7 @@ int collector_freeze(bool freeze) {
   if (error) return error;
   if (collector_is_inside()) return EBUSY;
   struct collect_request request = collector_request(2, COLLECT_ASKED);
-  if (collect_progress() != COLLECT_IDLE) collector_finish();
+  collector_rest();
   collector_sweep_all();
   collector_mine.inside = true; /* a handler that interrupts this must not collect */
   collector_collect(&request, &facts, freeze ? collector_act_freeze : collector_act_unfreeze);
@@ -484,7 +518,7 @@ int collector_look(void (*look)(void *arg), void *arg) {
   if (!collector_may()) return EBUSY;
   struct collector_looking looking = {collector_request(2, COLLECT_ASKED), look, arg};
   while (facts.error == EBUSY) {
-    if (collect_progress() != COLLECT_IDLE) collector_finish();
+    collector_rest();
     collector_sweep_all();
     collector_mine.inside = true; /* a handler that interrupts this must not collect */
     collector_collect(&looking.request, &facts, collector_act_look);
@@ -508,6 +542,7 @@ void collector_fork_child(void) {
     atomic_store(&collector_telling, false);
   }
   if (!collector_mine.finishing) atomic_store(&collector_finishing, false);
+  atomic_store(&collector_working, collector_mine.working);
   if (!collector_is_armed) return;
   collect_fork_child(birth_cache_if_any());
   remember_fork_child();

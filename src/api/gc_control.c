@@ -27,8 +27,7 @@ static int gc_collect(unsigned generation, struct collection *facts) {
   int error = collector_arm();
   *facts = (struct collection){0};
   if (error) return error;
-  if (collector_run(generation, COLLECT_ASKED, facts)) return 0;
-  return facts->number ? facts->error : EBUSY;
+  return collector_run(generation, COLLECT_ASKED, facts) ? 0 : facts->error;
 }
 
 PUBLIC long GC_collect(int generation, struct GC_collection *collection) {

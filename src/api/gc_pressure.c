@@ -51,7 +51,7 @@ static bool gc_region_make_room(size_t bytes) {
   size_t room = bytes + bytes / 8;
   if (room < bytes || room > PTRDIFF_MAX / 2) return false;
   if (collect_progress() == COLLECT_IDLE && gc_expand(room)) return true;
-  return collector_run(collect_generations - 1, COLLECT_MEMORY, &facts) && gc_expand(room);
+  return (collector_run(collect_generations - 1, COLLECT_MEMORY, &facts) || facts.error == EPERM) && gc_expand(room);
 }
 
 static int gc_region_start(size_t bytes) {

@@ -571,6 +571,26 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
   return true;
 }
 
+bool collect_give_up(const struct collect_request *request, struct collection *facts) {
+  (void)request;
+  if (!collect_own()) return false;
+  if (concurrent_progress() == CONCURRENT_IDLE) {
+    atomic_store(&collect_owner, 0);
+    return false;
+  }
+  struct collect_locks locks = collect_lock();
+  *facts = collect_begun;
+  facts->first_pause_ns = facts->pause_ns;
+  facts->pause_ns = 0;
+  facts->mark_ns = os_clock() - facts->began;
+  facts->error = ECANCELED;
+  concurrent_forget();
+  remember_forget_concurrent();
+  collect_sum(facts);
+  collect_release(locks);
+  return true;
+}
+
 /* --- afterwards --- */
 
 bool collect_sweep(unsigned blocks) { return sweep_some(blocks); }

@@ -73,6 +73,8 @@ void collect_unlock(struct collect_locks locks);
 enum collect_progress { COLLECT_IDLE, COLLECT_MARKING, COLLECT_MARKED };
 enum collect_progress collect_progress(void);
 bool collect_finish(const struct collect_request *request, struct collection *facts);
+/* Instead of it, without a stop: as if there had been none (ECANCELED). */
+bool collect_give_up(const struct collect_request *request, struct collection *facts);
 
 /* Sweeps some more after a full collection; true while there is something left. Any thread. */
 bool collect_sweep(unsigned blocks);

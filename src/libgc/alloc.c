@@ -48,10 +48,7 @@ PUBLIC void *GC_malloc_stubborn(size_t size) { return GC_malloc(size); }
 PUBLIC int GC_is_init_called(void) { return collector_is_armed || birth_options.mode == MODE_LEAKS; }
 
 /* Nothing need be given back; but nothing goes on in the background afterwards. */
-PUBLIC void GC_deinit(void) {
-  struct collection facts;
-  if (collector_is_armed && collect_progress() != COLLECT_IDLE) collector_run(0, COLLECT_ASKED, &facts);
-}
+PUBLIC void GC_deinit(void) { collector_rest(); }
 
 PUBLIC void GC_noop1(GC_word value) { (void)value; }
 PUBLIC void GC_use_threads_discovery(void) { collector_arm(); }

@@ -9,7 +9,7 @@ export LD_LIBRARY_PATH
 # What is counted here is not to be disturbed by collections at every chance.
 stress=
 
-for program in alloc control roots callbacks fork ref typed threads; do
+for program in alloc control roots callbacks fork ref typed threads disabled; do
   merge_as "linked collect_$program" glibc "$here/collect_$program"
   for mode in malloc collect; do merge $mode "$here/collect_$program"; done
 done

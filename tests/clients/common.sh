@@ -15,7 +15,7 @@ way() {
   case $1 in
     debian) front= ;;
     linked) front=$(linked "$often") ;;
-    beside) front=$(linked "$often:concurrent=on:markers=4:write-tracking=scan") ;;
+    markers) front=$(linked "$often:concurrent=off:markers=4:write-tracking=scan") ;;
     soft-dirty) front=$(linked "$often:concurrent=off:write-tracking=soft-dirty") ;;
     uffd) front=$(linked "$often:concurrent=on:write-tracking=uffd") ;;
     stress) front=$(linked "$often:stress=1") ;;

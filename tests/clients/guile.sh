@@ -4,7 +4,7 @@
 # links, finalizers on demand, threads that block, memory by the list. Its JIT, its compiler and its REPL run as packaged.
 . "$srcdir/tests/clients/common.sh"
 cp "$srcdir"/tests/clients/guile/*.scm "$work/input"
-all="linked beside soft-dirty uffd collect"
+all="linked markers soft-dirty uffd collect"
 
 ways="$all" answer="leaves of the tree still: 8192"
 client guile-garbage 10 guile <<'EOS'
@@ -22,7 +22,7 @@ client guile-control 10 guile <<'EOS'
 $front guile control.scm
 EOS
 
-ways="linked beside collect" answer="a thread that sleeps: (100 50000)"
+ways="linked markers collect" answer="a thread that sleeps: (100 50000)"
 client guile-threads 3 guile <<'EOS'
 $front guile threads.scm
 EOS

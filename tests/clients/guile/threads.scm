@@ -2,7 +2,7 @@
 ;; Threads that allocate and share; fluids. Guile 3.0.8 lets a collection see a thread's stack half moved, just after it grew,
 ;; and one that ends give back its stack before it forgets it; both are fatal now and then, with any collector. So stacks grow,
 ;; and threads end, only while there are no collections.
-(use-modules (ice-9 threads) (ice-9 atomic) (srfi srfi-1))
+(use-modules (ice-9 threads) (ice-9 atomic) (ice-9 ftw) (srfi srfi-1))
 
 (define (say name value) (display name) (display ": ") (write value) (newline))
 (define (build n) (let loop ((i 0) (all '())) (if (= i n) all (loop (+ i 1) (cons (number->string i) all)))))
@@ -56,9 +56,15 @@
 (say "fluids" (apply results (map (lambda (k) (lambda () (with-fluids ((fluid (list k))) (gc) (build 1000) (fluid-ref fluid)))) (iota 4))))
 (say "a thread that sleeps" (results (lambda () (let ((kept (build 100))) (usleep 50000) (length kept))) (lambda () (gc) (length (build 50000)))))
 
+;; A thread that was joined ends a little later.
+(define (tasks) (length (scandir "/proc/self/task")))
+(define before (tasks))
+(define (wait-for-ends) (when (> (tasks) before) (usleep 1000) (wait-for-ends)))
+
 (gc)
 (gc-disable)
 (say "joined" (map (lambda (round) (apply + (map join-thread (map (lambda (k) (make-thread (lambda () (length (build (* 10 k)))))) (iota 4))))) (iota 10)))
+(wait-for-ends)
 (gc-enable)
 (build 20000)
 (force-output)

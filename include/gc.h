@@ -105,8 +105,8 @@ void GC_gcollect(void);
 /* Until GC_enable was called as often as GC_disable, nothing is collected but by GC_collect of gc_ext.h. The heap then
  * grows as it must; if memory runs out, allocations fail. GC_enable without a GC_disable before it does nothing.
  *
- * GC_disable waits for a collection that another thread is at; for its callbacks a second at most. A marking that goes on beside the program may
- * go on, but comes to nothing unless GC_enable is called soon. From any thread, also in a callback; from a signal handler. */
+ * A collection that another thread is about to begin comes to nothing; a marking that goes on beside the program may go on, but comes to
+ * nothing unless GC_enable is called soon. From any thread, also in a callback; from a signal handler. */
 void GC_disable(void);
 void GC_enable(void);
 int GC_is_disabled(void); /* not 0 while it is */

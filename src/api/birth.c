@@ -256,7 +256,9 @@ void hook_before_filter(const void *program) {
   if (!birth_is_mine()) return; /* a vfork child's is its own */
   concurrent_cut_short(); /* it may be meant for all threads */
   os_filter_add(program);
-  if (os_filter_kills()) collector_forbid();
+  if (!os_filter_kills()) return;
+  collector_forbid();
+  collector_rest(); /* as long as what that takes is allowed */
 }
 
 /* Markers may be reading there while the program runs. */

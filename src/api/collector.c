@@ -35,14 +35,13 @@ static _Atomic int collector_refused; /* why it cannot be armed */
 static bool collector_declared_roots; /* malloc is not ours: libgc's roots */
 static _Atomic bool collector_busy; /* a thread collects, or tells of it: before and after come in pairs */
 static _Atomic bool collector_finishing; /* a thread ends a concurrent one */
-static _Atomic unsigned collector_working; /* threads that are at either: while marking goes on beside the program, none */
 static _Atomic ptrdiff_t collector_began_with; /* bytes in use when a concurrent one had its first pause */
 static _Atomic bool collector_telling; /* a callback may be running meanwhile, */
 static _Atomic uint32_t collector_turns; /* in this turn of being busy */
 
 /* This thread is in a callback of a collection, or about to begin one; and what it has to give back then. */
 static THREAD_LOCAL struct {
-  bool inside, busy, finishing, working;
+  bool inside, busy, finishing;
   volatile bool near; /* of one of these: it may be so already */
 } collector_mine;
 
@@ -103,19 +102,12 @@ void collector_begin(void) {
 
 /* --- who is at it --- */
 
-/* Whether anything is disabled is looked at after this, and whether anybody works after it was disabled: one of the two sees the other. */
-static void collector_work(void) {
-  atomic_fetch_add(&collector_working, 1);
-  collector_mine.working = collector_mine.inside = true;
-}
-
 static bool collector_take(void) {
   bool busy = false;
   collector_mine.near = true;
   if (!atomic_compare_exchange_strong(&collector_busy, &busy, true)) return collector_mine.near = false;
   atomic_fetch_add(&collector_turns, 1);
-  collector_work();
-  return collector_mine.busy = true;
+  return collector_mine.busy = collector_mine.inside = true;
 }
 
 static void collector_give_back(void) {
@@ -125,8 +117,7 @@ static void collector_give_back(void) {
     atomic_store(&collector_telling, false);
     atomic_store(&collector_busy, false);
   }
-  if (collector_mine.working) atomic_fetch_sub(&collector_working, 1);
-  collector_mine.busy = collector_mine.finishing = collector_mine.working = collector_mine.near = false;
+  collector_mine.busy = collector_mine.finishing = collector_mine.near = false;
 }
 
 /* A callback was left by longjmp, an exception or the end of its thread. What is given back too early, because it was not left but
@@ -200,6 +191,7 @@ static struct collect_request collector_request(unsigned generation, enum collec
   return (struct collect_request){
       .generation = generation,
       .reason = reason,
+      .off = reason == COLLECT_ASKED ? collector_is_forbidden : collector_is_disabled,
       .stop = by_itself ? collector_wishes.stop : NULL,
       .markers = (unsigned)birth_options.markers,
       .concurrent = collector_wants_concurrent(generation, reason),
@@ -242,8 +234,8 @@ static void collector_tell(const struct collection *facts) {
 static bool collector_may(void) { return collector_is_armed && !collector_is_inside() && birth_is_mine(); }
 
 /* The second half of a concurrent collection, by whoever comes first. Waits for its marking. While collections are disabled it is given up
- * instead, without a stop, unless somebody wants one anyway. */
-static void collector_finish(bool anyway) {
+ * instead, without a stop: all that is newer than its first stop would live on, and be older. */
+static void collector_finish(void) {
   struct collection facts;
   struct collect_request request = collector_request(2, COLLECT_OLD);
   bool finishing = false;
@@ -254,9 +246,8 @@ static void collector_finish(bool anyway) {
     return;
   }
   int saved = errno;
-  collector_mine.finishing = true;
-  collector_work();
-  if (collector_collect(&request, &facts, collector_is_off(anyway) ? collect_give_up : collect_finish)) {
+  collector_mine.inside = collector_mine.finishing = true;
+  if (collector_collect(&request, &facts, collector_is_disabled() ? collect_give_up : collect_finish)) {
     collector_mine.busy = true; /* as it has been since the collection began */
     collector_tell(&facts);
   }
@@ -266,12 +257,12 @@ static void collector_finish(bool anyway) {
 
 /* The program may run ahead of the marking for a while, then it has to wait. Disabled, it stays as it is so long: collections may come back soon. */
 static void collector_attend(void) {
-  bool ahead = pace_is_ahead((size_t)atomic_load(&collector_began_with));
-  if (collector_is_disabled() && !ahead) {
+  if (pace_is_ahead((size_t)atomic_load(&collector_began_with)) || (collect_progress() == COLLECT_MARKED && !collector_is_disabled())) {
+    collector_finish();
+  } else if (collector_is_disabled()) {
     atomic_store(&heap_alarm, birth_options.stress);
     pace_later();
-  } else if (ahead || collect_progress() == COLLECT_MARKED) {
-    collector_finish(false);
+    if (!collector_is_disabled()) atomic_store(&heap_alarm, true);
   }
 }
 
@@ -284,12 +275,8 @@ static void collector_tell_before(const struct collect_request *request) {
 }
 
 /* False: another thread is at it, or collections are disabled. */
-static bool collector_once(struct collect_request *request, struct collection *facts, bool anyway) {
-  if (!collector_take()) return false;
-  if (collector_is_off(anyway)) {
-    collector_give_back();
-    return false;
-  }
+static bool collector_once(struct collect_request *request, struct collection *facts) {
+  if (request->off() || !collector_take()) return false;
   int saved = errno;
   gc_region_break();
   collector_tell_before(request);
@@ -322,12 +309,6 @@ static bool collector_wait(uint32_t *turn, uint64_t *since) {
   return true;
 }
 
-void collector_await(void) {
-  if (!collector_is_armed || collector_is_at_it() || collector_is_inside() || !birth_is_mine()) return;
-  uint64_t since = os_clock();
-  for (uint32_t turn = 0; atomic_load(&collector_working) && collector_wait(&turn, &since);) continue;
-}
-
 static void collector_sweep_all(void) {
   while (collect_sweep(64)) continue;
   collector_tell_swept();
@@ -342,18 +323,18 @@ static void collector_add_swept(struct collection *facts) {
   facts->heap_after = facts->heap_before > swept.bytes ? facts->heap_before - swept.bytes : 0;
 }
 
-/* Whatever else is under way comes to its end first. */
-static bool collector_run_request(struct collect_request *request, struct collection *facts, bool anyway) {
+/* Whatever else is under way comes to its end first, or is given up. */
+static bool collector_run_request(struct collect_request *request, struct collection *facts) {
   *facts = (struct collection){.error = EBUSY};
   if (!collector_may()) return false;
   birth_cache(); /* so that the thread's end is noticed, should it come in a callback */
   uint64_t since = os_clock();
-  for (uint32_t turn = 0; !collector_once(request, facts, anyway);) { /* another one first */
-    if (collector_is_off(anyway)) {
+  for (uint32_t turn = 0; !collector_once(request, facts);) { /* another one first */
+    if (request->off()) {
       facts->error = EPERM;
       return false;
     }
-    if (collect_progress() != COLLECT_IDLE) collector_finish(anyway);
+    if (collect_progress() != COLLECT_IDLE) collector_finish();
     else if (!collector_wait(&turn, &since)) return false;
   }
   if (request->generation == 2) {
@@ -370,14 +351,15 @@ static bool collector_run_request(struct collect_request *request, struct collec
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts) {
   collector_consult(COLLECTOR_DECIDING);
   struct collect_request request = collector_request(generation, reason);
-  return collector_run_request(&request, facts, reason == COLLECT_ASKED);
+  return collector_run_request(&request, facts);
 }
 
 bool collector_run_until(int (*stop)(void), struct collection *facts) {
   collector_consult(COLLECTOR_DECIDING);
   struct collect_request request = collector_request(collect_generations - 1, COLLECT_ASKED);
   request.stop = stop;
-  return collector_run_request(&request, facts, false);
+  request.off = collector_is_disabled;
+  return collector_run_request(&request, facts);
 }
 
 static void collector_stress(void) {
@@ -386,7 +368,7 @@ static void collector_stress(void) {
   struct collection facts;
   if (n % collector_stress_every || !collector_may()) return;
   struct collect_request request = collector_request(n / collector_stress_every % collect_generations, COLLECT_STRESS);
-  collector_once(&request, &facts, false);
+  collector_once(&request, &facts);
 }
 
 void collector_sweep_for(size_t bytes) {
@@ -408,7 +390,7 @@ static bool collector_begin_due(void) {
   if (birth_options.stress) collector_stress();
   if (!pace_is_due(&generation, &reason) || !collector_may()) return false;
   struct collect_request request = collector_request(generation, reason);
-  collector_once(&request, &facts, false);
+  collector_once(&request, &facts);
   return true;
 }
 
@@ -430,16 +412,14 @@ void collector_poll_slow(void) {
 }
 
 void collector_rest(void) {
-  if (collect_progress() == COLLECT_IDLE) return;
-  collector_finish(false);
-  collector_await(); /* for another thread that does so */
+  if (collect_progress() != COLLECT_IDLE && birth_is_mine()) collector_finish();
 }
 
 bool collector_step(unsigned blocks) {
   if (collector_arm() != 0 || collector_is_inside() || !birth_is_mine() || collector_is_disabled()) return false;
   if (collect_sweep(blocks)) return true;
   if (collect_progress() == COLLECT_MARKED) {
-    collector_finish(false);
+    collector_finish();
     return true;
   }
   if (collect_progress() == COLLECT_MARKING) { /* by others */
@@ -456,7 +436,7 @@ void collector_start(void) {
   struct collect_request request = collector_request(2, COLLECT_OLD);
   request.concurrent = birth_options.concurrent != CONCURRENT_OFF;
   collector_sweep_all();
-  collector_once(&request, &facts, false);
+  collector_once(&request, &facts);
 }
 
 /* Twice where something was spared the first time, and as often as the program wants besides. */
@@ -542,7 +522,6 @@ void collector_fork_child(void) {
     atomic_store(&collector_telling, false);
   }
   if (!collector_mine.finishing) atomic_store(&collector_finishing, false);
-  atomic_store(&collector_working, collector_mine.working);
   if (!collector_is_armed) return;
   collect_fork_child(birth_cache_if_any());
   remember_fork_child();

@@ -52,8 +52,8 @@ static inline void collector_poll(void) {
  * large objects would take memory faster than a sweep comes to its end, until which no other collection begins. */
 void collector_sweep_for(size_t bytes);
 
-/* Collects now: a generation and the younger ones; of 2, swept to the end on return, and a concurrent marking under way is ended first. What is
- * COLLECT_ASKED also when disabled. False: nothing was done, and why is facts->error. EBUSY: not armed, in a callback of a collection, or another
+/* Collects now: a generation and the younger ones; of 2, swept to the end on return, and a concurrent marking under way is ended first, or given up when
+ * disabled. What is COLLECT_ASKED is done also then. False: nothing was done, and why is facts->error. EBUSY: not armed, in a callback of a collection, or another
  * thread has been in one for a second; EPERM: disabled, or forbidden; or what the collection met. */
 bool collector_run(unsigned generation, enum collect_reason reason, struct collection *facts);
 /* A full one, unless disabled, which stop may break off: see struct collect_request. */
@@ -66,17 +66,15 @@ void collector_rest(void);
 /* Begins a full collection that marks while the program runs, if it can, and nothing is under way. */
 void collector_start(void);
 
-/* Nested: as many enables as disables. Nothing is collected then but what is asked for; when it returns no other thread is at a collection any more,
- * unless it is in a callback of one and stays there. What is being marked beside the program stays as it is, or is given up. */
+/* Nested: as many enables as disables. Nothing is collected then but what is asked for, whatever was about to begin: that is looked at when all
+ * threads have stopped. What is being marked beside the program stays as it is, or is given up. Any thread; signal handlers. */
 void collector_disable(void);
 bool collector_enable(void); /* true: enabled again */
 bool collector_is_disabled(void);
 bool collector_set_disabled(bool disabled); /* whatever was before, which is returned */
 /* For good, also what is asked for: a collection would reclaim what is alive, or end the process. */
 void collector_forbid(void);
-bool collector_is_off(bool anyway); /* disabled; anyway: forbidden */
-/* For these: waits until no other thread is at a collection. From any thread, and signal handlers. */
-void collector_await(void);
+bool collector_is_forbidden(void);
 
 /* From now on this thread begins no collection: it has a lock that collections take. Returns what was before. */
 bool collector_stay_out(bool out);

@@ -14,10 +14,7 @@ __attribute__((weak)) void collector_consult(enum collector_moment moment) { (vo
 __attribute__((visibility("default"))) int GC_dont_gc;
 static _Atomic bool collector_forbidden;
 
-void collector_disable(void) {
-  __atomic_fetch_add(&GC_dont_gc, 1, __ATOMIC_SEQ_CST);
-  collector_await();
-}
+void collector_disable(void) { __atomic_fetch_add(&GC_dont_gc, 1, __ATOMIC_SEQ_CST); }
 
 /* Sets the counter to what change makes of it. Returns what it was. */
 static int collector_count(int (*change)(int)) {
@@ -32,16 +29,9 @@ static int collector_some(int count) { return count > 0 ? count : 1; }
 static int collector_none(int count) { return (void)count, 0; }
 
 bool collector_enable(void) { return collector_count(collector_one_less) <= 1; }
-bool collector_set_disabled(bool disabled) {
-  bool before = collector_count(disabled ? collector_some : collector_none) != 0;
-  if (disabled) collector_await();
-  return before;
-}
+bool collector_set_disabled(bool disabled) { return collector_count(disabled ? collector_some : collector_none) != 0; }
 
-void collector_forbid(void) {
-  atomic_store(&collector_forbidden, true);
-  collector_await();
-}
+void collector_forbid(void) { atomic_store(&collector_forbidden, true); }
+bool collector_is_forbidden(void) { return atomic_load(&collector_forbidden); }
 
-bool collector_is_disabled(void) { return __atomic_load_n(&GC_dont_gc, __ATOMIC_SEQ_CST) != 0 || atomic_load(&collector_forbidden); }
-bool collector_is_off(bool anyway) { return anyway ? atomic_load(&collector_forbidden) : collector_is_disabled(); }
+bool collector_is_disabled(void) { return __atomic_load_n(&GC_dont_gc, __ATOMIC_SEQ_CST) != 0 || collector_is_forbidden(); }

@@ -457,7 +457,9 @@ static void collect_call(void *arg) {
     facts->threads = (unsigned)count;
     facts->deaf = collect_count_deaf(threads, (unsigned)count);
     if (collect->request->stopped) collect->request->stopped(threads, (unsigned)count);
-    error = facts->deaf || watch_is_torn() ? EAGAIN : stop->step(collect, threads, (unsigned)count);
+    if (facts->deaf || watch_is_torn()) error = EAGAIN;
+    else if (collect->request->off && collect->request->off()) error = EPERM;
+    else error = stop->step(collect, threads, (unsigned)count);
   }
   facts->cost_ns += os_process_clock() - cost_begin;
   world_resume();

@@ -43,6 +43,7 @@ struct collect_request {
   unsigned generation;
   enum collect_reason reason;
   unsigned markers;     /* 0: as is best */
+  bool (*off)(void);    /* asked when all threads have stopped; true: nothing is done (EPERM). So no thread that has turned it off meets what it did not expect. Or NULL */
   int (*stop)(void);    /* not 0: given up (ECANCELED). Asked at each step and while it marks, by one marker then, with the world stopped; or NULL */
   bool concurrent;      /* may be: then collect returns when marking has begun, and collect_finish ends it */
   bool declared_roots;  /* as libgc: see roots.h */

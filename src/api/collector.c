@@ -257,12 +257,13 @@ static void collector_finish(void) {
 
 /* The program may run ahead of the marking for a while, then it has to wait. Disabled, it stays as it is so long: collections may come back soon. */
 static void collector_attend(void) {
-  if (pace_is_ahead((size_t)atomic_load(&collector_began_with)) || (collect_progress() == COLLECT_MARKED && !collector_is_disabled())) {
-    collector_finish();
-  } else if (collector_is_disabled()) {
+  bool ahead = pace_is_ahead((size_t)atomic_load(&collector_began_with));
+  if (collector_is_disabled() && !ahead) {
     atomic_store(&heap_alarm, birth_options.stress);
     pace_later();
-    if (!collector_is_disabled()) atomic_store(&heap_alarm, true);
+    if (!collector_is_disabled()) atomic_store(&heap_alarm, true); /* it was enabled just now, which rang in vain */
+  } else if (ahead || collect_progress() == COLLECT_MARKED) {
+    collector_finish();
   }
 }
 

@@ -553,19 +553,22 @@ enum collect_progress collect_progress(void) {
   return as[concurrent_progress()];
 }
 
-bool collect_finish(const struct collect_request *request, struct collection *facts) {
+/* The end of what was begun to be marked. step: in a second stop; NULL: without one, by giving it up. */
+static bool collect_end(const struct collect_request *request, struct collection *facts, collect_step *step) {
   struct collect collect = {.request = request, .facts = facts, .generation = 2};
   if (!collect_own()) return false;
   if (concurrent_progress() == CONCURRENT_IDLE) {
     atomic_store(&collect_owner, 0);
     return false;
   }
-  concurrent_wait(0);
+  if (step) concurrent_wait(0);
   struct collect_locks locks = collect_lock();
   *facts = collect_begun;
   facts->first_pause_ns = facts->pause_ns;
   facts->mark_ns = os_clock() - facts->began;
-  facts->error = locks.watch ? collect_in_stop(&collect, collect_stopped_again) : EAGAIN;
+  if (!step) facts->pause_ns = 0;
+  if (!step) facts->error = ECANCELED;
+  else facts->error = locks.watch ? collect_in_stop(&collect, step) : EAGAIN;
   if (facts->error && concurrent_progress() != CONCURRENT_IDLE) concurrent_forget(); /* not even stopped */
   if (facts->error) remember_forget_concurrent();
   collect_sum(facts);
@@ -573,25 +576,8 @@ bool collect_finish(const struct collect_request *request, struct collection *fa
   return true;
 }
 
-bool collect_give_up(const struct collect_request *request, struct collection *facts) {
-  (void)request;
-  if (!collect_own()) return false;
-  if (concurrent_progress() == CONCURRENT_IDLE) {
-    atomic_store(&collect_owner, 0);
-    return false;
-  }
-  struct collect_locks locks = collect_lock();
-  *facts = collect_begun;
-  facts->first_pause_ns = facts->pause_ns;
-  facts->pause_ns = 0;
-  facts->mark_ns = os_clock() - facts->began;
-  facts->error = ECANCELED;
-  concurrent_forget();
-  remember_forget_concurrent();
-  collect_sum(facts);
-  collect_release(locks);
-  return true;
-}
+bool collect_finish(const struct collect_request *request, struct collection *facts) { return collect_end(request, facts, collect_stopped_again); }
+bool collect_give_up(const struct collect_request *request, struct collection *facts) { return collect_end(request, facts, NULL); }
 
 /* --- afterwards --- */
 

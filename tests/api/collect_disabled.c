@@ -160,10 +160,10 @@ static void test_room(void) {
   GC_set_max_heap_size(GC_get_heap_size() + (8 << 20));
   errno = 0;
   bool failed = false;
-  for (int i = 0; i < 10000 && !failed; i++) {
+  for (int i = 0; i < 10000; i++) {
     void **p = GC_malloc(100000);
     failed = !p;
-    if (failed) break;
+    if (!p) break;
     *p = held;
     held = p;
   }

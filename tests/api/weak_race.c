@@ -15,9 +15,11 @@ struct object {
 static struct GC_weak *weak[references], *counted[references];
 static struct GC_weak_map *map;
 static struct GC_ephemeron *ephemeron[references];
-static void **links; /* hidden, in an object without pointers */
+static void **links; /* hidden, in an object without pointers; each is one writer's */
 static atomic_bool over;
-static atomic_int broken;
+
+enum source { WEAK, EPHEMERON, LINK, HELD, COUNTED };
+static atomic_int broken[COUNTED + 1];
 static atomic_long got, none;
 
 static uintptr_t sign(const struct object *object, int i) { return ~(uintptr_t)object * (uintptr_t)(2 * i + 3); }
@@ -28,14 +30,23 @@ __attribute__((noinline)) static struct object *make(void) {
   return object;
 }
 
-static void check(const struct object *object) {
+static void check(enum source source, const struct object *object) {
   for (int i = 0; i < words; i++)
-    if (((const volatile struct object *)object)->word[i] != sign(object, i)) atomic_fetch_add(&broken, 1);
+    if (((const volatile struct object *)object)->word[i] != sign(object, i)) atomic_fetch_add(&broken[source], 1);
 }
 
 static void *reveal(void *arg) {
-  void **link = arg;
-  return *link ? GC_REVEAL_POINTER(*link) : NULL;
+  void *hidden = *(void *volatile *)arg;
+  return hidden ? GC_REVEAL_POINTER(hidden) : NULL;
+}
+
+/* A link shows only what it is registered for: readers look at it meanwhile. */
+static void relink(void *volatile *link, struct object *key) {
+  *link = NULL;
+  GC_unregister_disappearing_link((void **)link);
+  GC_general_register_disappearing_link((void **)link, key);
+  *link = (void *)GC_HIDE_POINTER(key);
+  GC_reachable_here(key);
 }
 
 /* Most of the time is spent where a stop would hurt: between the loads. */
@@ -47,7 +58,7 @@ static void *read_weak(void *arg) {
     for (int i = 0; i < 500; i++) {
       struct object *object = GC_weak_get(weak[tap_random(&random) % references]);
       if (object) {
-        check(object);
+        check(WEAK, object);
         held[i % 8] = object;
         found++;
       } else {
@@ -55,11 +66,11 @@ static void *read_weak(void *arg) {
       }
     }
     void *value, *key = GC_ephemeron_get(ephemeron[tap_random(&random) % references], &value);
-    if (key) check(key), check(value);
+    if (key) check(EPHEMERON, key), check(EPHEMERON, value);
     struct object *revealed = GC_call_with_alloc_lock(reveal, &links[tap_random(&random) % references]);
-    if (revealed) check(revealed);
+    if (revealed) check(LINK, revealed);
     for (int i = 0; i < 8; i++)
-      if (held[i]) check(held[i]);
+      if (held[i]) check(HELD, held[i]);
     for (int i = 0; i < 20; i++) memset(GC_malloc(sizeof *held[0]), 0x11, sizeof *held[0]);
   }
   atomic_fetch_add(&got, found);
@@ -69,6 +80,7 @@ static void *read_weak(void *arg) {
 
 /* Each target is held for a moment or not at all. */
 static void *write_weak(void *arg) {
+  const int writer = (int)(intptr_t)arg - readers;
   uint64_t random = (uintptr_t)arg + 100;
   struct object *held[16] = {0};
   while (!atomic_load(&over)) {
@@ -80,12 +92,10 @@ static void *write_weak(void *arg) {
     if (tap_random(&random) % 8 == 0) {
       struct object *key = make();
       ephemeron[at] = GC_ephemeron_new(key, make());
-      GC_unregister_disappearing_link(&links[at]);
-      links[at] = (void *)GC_HIDE_POINTER(key);
-      GC_general_register_disappearing_link(&links[at], key);
+      if (at % writers == writer) relink(&links[at], key);
     }
     for (int i = 0; i < 16; i++)
-      if (held[i]) check(held[i]);
+      if (held[i]) check(HELD, held[i]);
   }
   return NULL;
 }
@@ -100,9 +110,9 @@ static void *count(void *arg) {
       object = make();
       GC_weak_set(counted[at], object);
     }
-    check(object);
+    check(COUNTED, object);
     if (tap_random(&random) % 4 == 0) GC_malloc(40);
-    check(object);
+    check(COUNTED, object);
     GC_unref(object);
   }
   return NULL;
@@ -134,8 +144,10 @@ int main(void) {
     ephemeron[i] = GC_ephemeron_new(make(), make());
   }
   run(write_weak, seconds_tenths);
-  OK(broken == 0, "what %d threads got from weak references is whole and stays so (%ld got, %ld cleared)", readers, atomic_load(&got), atomic_load(&none));
+  OK(broken[WEAK] + broken[EPHEMERON] + broken[LINK] + broken[HELD] == 0,
+     "what %d threads got from weak references is whole and stays so (%ld got, %ld cleared; broken: %d weak, %d ephemeron, %d link, %d held)", readers,
+     atomic_load(&got), atomic_load(&none), broken[WEAK], broken[EPHEMERON], broken[LINK], broken[HELD]);
   run(count, seconds_tenths / 2);
-  OK(broken == 0, "objects that end with their last reference are found whole, or not at all");
+  OK(broken[COUNTED] == 0, "objects that end with their last reference are found whole, or not at all");
   return tap_end();
 }

@@ -72,6 +72,12 @@ static void *alloc_memory(const struct alloc_request *request, bool *zero) {
   return large_alloc(size ? size : 1, request->align, request->kind, zero);
 }
 
+/* A large object's pages to their end: it is searched for pointers that far. */
+static void alloc_zero(void *p, size_t size) {
+  const struct block *block = region_find((uintptr_t)p);
+  memset(p, 0, block->slot_size ? size : block->size);
+}
+
 void *alloc(const struct alloc_request *request, const struct site_start *start) {
   int saved = errno;
   bool zero;
@@ -91,7 +97,7 @@ void *alloc(const struct alloc_request *request, const struct site_start *start)
     return NULL;
   }
   if (birth_records() || request->size + alloc_extra(request->kind) > size_class_most) alloc_note(p, request->size, site);
-  if (request->zero && !zero) memset(p, 0, request->size);
+  if (request->zero && !zero) alloc_zero(p, request->size);
   errno = saved;
   return p;
 }

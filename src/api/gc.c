@@ -177,14 +177,11 @@ PUBLIC char *GC_strndup(const char *text, size_t size) {
 
 /* --- changing the size --- */
 
-/* The bytes that may hold what the program wrote, or that are known to be zero behind it. */
-static size_t gc_contents(const struct block *block) { return block->slot_size ? block->slot_size : block->requested; }
-
-/* Behind what stays of an object of the old size there are zeroes up to the end of its slot. */
+/* Behind what stays of an object of the old size there are zeroes up to the end of its slot, or its pages. */
 static void gc_zero_rest(void *p, size_t old, size_t size) {
   const struct block *block = region_find((uintptr_t)p);
   if (!kind_is_scanned(block->kind)) return;
-  size_t end = block->slot_size ? block->slot_size : size, keep = old < size ? old : size;
+  size_t end = block_slot_bytes(block), keep = old < size ? old : size;
   if (keep < end) memset((char *)p + keep, 0, end - keep);
 }
 
@@ -216,7 +213,7 @@ static void *gc_resize(void *old, size_t size, const struct site_start *start) {
   uint32_t slot;
   if (!alloc_find(old, &block, &slot)) return gc_resize_displaced(old, size, start);
   gc_forget_debug(block, slot);
-  size_t contents = gc_contents(block);
+  size_t contents = block_slot_bytes(block);
   void *p = alloc_resize(old, size, start);
   if (unlikely(!p) && errno == EBUSY) return NULL; /* it is pinned */
   if (unlikely(!p)) return gc_resize_refused(old, contents, size, start);

@@ -36,16 +36,16 @@ static void test_sizes(maker *make, const char *name, bool zeroed) {
       if (!p || !q) good = false;
       if (!good) break;
       good = good && GC_size(p) >= sizes[i] && GC_base(p) == p;
-      zero = zero && is_zero(p, 0, sizes[i] < 32768 ? GC_size(p) : sizes[i]);
+      zero = zero && is_zero(p, 0, GC_size(p));
       aligned = aligned && (uintptr_t)p % 16 == 0;
       distinct = distinct && p != q && (p + sizes[i] < q || q + sizes[i] < p);
-      memset(p, 0xa5, sizes[i]);
-      memset(q, 0x5a, sizes[i]);
+      memset(p, 0xa5, GC_size(p));
+      memset(q, 0x5a, GC_size(q));
       GC_free(p);
       GC_free(q);
     }
   OK(good, "%s serves all sizes", name);
-  if (zeroed) OK(zero, "%s returns zeroes, of small objects to the end of the slot, also where memory was used before", name);
+  if (zeroed) OK(zero, "%s returns zeroes to the end of what it can hold, also where memory was used before", name);
   OK(aligned, "%s aligns to 16 bytes", name);
   OK(distinct, "%s returns memory of its own each time, also for size 0", name);
 }
@@ -151,14 +151,24 @@ static void test_realloc(void) {
     p = resize(p, steps[i]);
     sized = sized && p && GC_size(p) >= steps[i];
     if (!sized) break;
-    kept = kept && is_filled(p, size < steps[i] ? size : steps[i]);
-    if (steps[i] > size) zeroed = zeroed && is_zero(p, size, steps[i]);
+    size_t keep = size < steps[i] ? size : steps[i];
+    kept = kept && is_filled(p, keep);
+    zeroed = zeroed && is_zero(p, keep, GC_size(p));
     size = steps[i];
     fill(p, size);
   }
   OK(sized, "GC_realloc makes objects larger and smaller, from 1 byte to 5 million");
   OK(kept, "it keeps the contents");
-  OK(zeroed, "what it adds is zeroed, also where it took bytes away before");
+  OK(zeroed, "behind what it keeps all is zeroed, also where it took bytes away before");
+  for (size_t i = 0; i < size_count; i++) {
+    unsigned char *q = GC_malloc(sizes[i]);
+    size_t all = GC_size(q);
+    fill(q, all);
+    q = resize(q, all);
+    kept = kept && is_filled(q, all);
+    GC_free(q);
+  }
+  OK(kept, "also what was written as far as GC_size allows");
   errno = 4711;
   OK(resize(p, 0) == NULL && GC_base(p) == NULL && errno == 4711, "GC_realloc to 0 is GC_free");
 

@@ -243,8 +243,10 @@ APART static bool notify(mqd_t queue) {
 }
 
 static void test_notification(void) {
-  mqd_t queue = mq_open("/gleaner-pins", O_RDWR | O_CREAT, 0600, NULL);
-  mq_unlink("/gleaner-pins");
+  char name[40];
+  snprintf(name, sizeof name, "/gleaner-pins-%d", (int)getpid());
+  mqd_t queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, NULL);
+  mq_unlink(name);
   if (queue == (mqd_t)-1 || leaks) return tap_skip("mq_notify keeps what it will tell", "no message queues here, or no collections");
   OK(notify(queue), "mq_notify takes a value");
   for (int i = 1; i < objects; i++) hidden[i] = hidden[0];

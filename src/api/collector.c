@@ -298,14 +298,22 @@ static bool collector_once(struct collect_request *request, struct collection *f
   return done;
 }
 
-/* For another thread, whose callback may not come to an end, or wait for this one. False: long enough. */
-static bool collector_wait(uint32_t *turn, uint64_t *since) {
-  const uint64_t most = (uint64_t)1 << 30; /* a second, in a callback */
-  uint64_t now = os_clock();
+struct collector_patience {
+  uint32_t turn;
+  uint64_t last, waited; /* ns */
+};
+
+/* For another thread, whose callback may not come to an end, or wait for this one. False: long enough. A time in which this thread did not run
+ * does not count: nor may the other have. */
+static bool collector_wait(struct collector_patience *patience) {
+  const uint64_t most = (uint64_t)1 << 30, lap_most = (uint64_t)10 << 20; /* a second, in a callback */
+  uint64_t now = os_clock(), lap = now - patience->last;
   uint32_t turns = atomic_load(&collector_turns);
-  if (!atomic_load(&collector_telling) || turns != *turn) *since = now;
-  *turn = turns;
-  if (now - *since > most) return false;
+  bool callback = atomic_load(&collector_telling) && turns == patience->turn;
+  patience->waited = callback ? patience->waited + (lap < lap_most ? lap : lap_most) : 0;
+  patience->last = now;
+  patience->turn = turns;
+  if (patience->waited > most) return false;
   os_thread_sleep(50 * 1000);
   return true;
 }
@@ -329,14 +337,14 @@ static bool collector_run_request(struct collect_request *request, struct collec
   *facts = (struct collection){.error = EBUSY};
   if (!collector_may()) return false;
   birth_cache(); /* so that the thread's end is noticed, should it come in a callback */
-  uint64_t since = os_clock();
-  for (uint32_t turn = 0; !collector_once(request, facts);) { /* another one first */
+  struct collector_patience patience = {.last = os_clock()};
+  while (!collector_once(request, facts)) { /* another one first */
     if (request->off()) {
       facts->error = EPERM;
       return false;
     }
     if (collect_progress() != COLLECT_IDLE) collector_finish();
-    else if (!collector_wait(&turn, &since)) return false;
+    else if (!collector_wait(&patience)) return false;
   }
   if (request->generation == 2) {
     while (!sweep_is_done()) {

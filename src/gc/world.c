@@ -345,18 +345,17 @@ static void world_wait(void) {
   uint64_t last = os_clock(), idle = 0;
   for (;;) {
     uint32_t seen = atomic_load(&world_arrivals);
-    if (world_take_parked() > 0) {
-      last = os_clock();
-      idle = 0;
-    }
+    if (world_take_parked() > 0) idle = 0;
     uint32_t pending = world_pending(idle);
     if (pending == 0) return;
     atomic_store(&world_awaited, seen + pending);
     if (atomic_load(&world_arrivals) != seen) continue;
-    os_futex_wait(&world_arrivals, seen, world_nap(idle));
-    uint64_t now = os_clock();
-    /* an arrival is not idleness; without one the dead are looked for at each turn */
-    idle = atomic_load(&world_arrivals) == seen ? now - last + 1 : 0;
+    uint64_t nap = world_nap(idle);
+    os_futex_wait(&world_arrivals, seen, nap);
+    uint64_t now = os_clock(), lap = now - last;
+    last = now;
+    /* an arrival is not idleness, nor is a time in which we did not run either; without one the dead are looked for at each turn */
+    idle = atomic_load(&world_arrivals) == seen ? idle + (lap < 2 * nap ? lap : 2 * nap) + 1 : 0;
   }
 }
 

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -344,6 +347,55 @@ static void test_long(void) {
   OK(GC_collect(2, NULL) >= 0, "until that returns");
 }
 
+/* --- a pause of the whole process --- */
+
+enum { pause_us = 1400 * 1000, pause_after_us = 100 * 1000 };
+static int gate_pipe[2];
+
+static double seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Returns a moment after the pause. */
+static void wait_for_pause(const struct GC_event *event, void *arg) {
+  if (event->phase != GC_PHASE_START || !pthread_equal(pthread_self(), *(pthread_t *)arg)) return;
+  at_gate = true;
+  (void)!write(gate_pipe[1], "", 1);
+  double begin = seconds();
+  for (double last = begin, now = begin; now - last < pause_us / 2e6 && now - begin < 10; last = now, now = seconds()) usleep(1000);
+  usleep(20000);
+}
+
+static void pause_parent(void) {
+  char byte;
+  (void)!read(gate_pipe[0], &byte, 1);
+  usleep(pause_after_us);
+  kill(getppid(), SIGSTOP);
+  usleep(pause_us);
+  kill(getppid(), SIGCONT);
+  _exit(0);
+}
+
+/* The callback runs for a moment only: that nobody ran for longer is not its fault. */
+static void test_pause(void) {
+  static pthread_t self;
+  pthread_t thread;
+  if (pipe(gate_pipe) != 0) return tap_skip("a pause of the process is no long callback", "no pipe");
+  pid_t child = fork();
+  if (child == 0) pause_parent();
+  at_gate = false;
+  GC_add_callback(wait_for_pause, &self);
+  pthread_create(&thread, NULL, begin_and_end, &self);
+  while (!at_gate) usleep(1000);
+  OK(GC_collect(0, NULL) >= 0, "a pause of the process is no long callback");
+  pthread_join(thread, NULL);
+  GC_remove_callback(wait_for_pause, &self);
+  waitpid(child, NULL, 0);
+  close(gate_pipe[0]), close(gate_pipe[1]);
+}
+
 /* On a stack that lies higher, what a callback calls looks as if the callback had been left. */
 static ucontext_t here, there;
 static long nested = -2;
@@ -397,6 +449,7 @@ int main(void) {
   test_longjmp();
   test_thread_end();
   test_long();
+  test_pause();
   test_other_stack();
   return tap_end();
 }

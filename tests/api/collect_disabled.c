@@ -135,6 +135,7 @@ static void disables(const struct GC_event *event, void *arg) {
 
 static void test_callback(void) {
   static enum GC_phase start = GC_PHASE_START, stop = GC_PHASE_STOP;
+  GC_gcollect(); /* so that none comes by itself just now */
   crowd_make(&crowd, GC_malloc, 48, NULL);
   wipe();
   GC_add_callback(disables, &start);

@@ -95,7 +95,7 @@ static void test_storm(void) {
   for (int i = 0; i < rounds && !fault; i++) {
     pid_t pid = fork();
     if (pid == 0) {
-      alarm(60);
+      alarm(120);
       _exit(work());
     }
     fault = status_of(pid);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * For the tests of finalizers: objects that are lost, and finalizers that count. What is lost here leaves hardly a trace on the stack, but the
- * collector is conservative: "nearly all". */
+ * collector is conservative: "nearly all"; one that a stale word kept may come with those of a later row. */
 #ifndef FINAL_H
 #define FINAL_H
 
@@ -21,8 +21,9 @@ __attribute__((noinline)) static void collect_all(void) {
 }
 
 static inline bool nearly(int n, int all) {
-  if (n < all * 9 / 10 || n > all) tap_note("%d of %d", n, all);
-  return n >= all * 9 / 10 && n <= all;
+  bool good = n >= all * 9 / 10 && n <= all + all / 10;
+  if (n != all) tap_note("%d of %d", n, all);
+  return good;
 }
 
 #endif

@@ -55,7 +55,7 @@ static int early_run(void (*leave)(int)) {
   int status = 0;
   pid_t pid = fork();
   if (pid == 0) {
-    alarm(30);
+    alarm(120);
     early_leave_by_destructor = true;
     atexit(early_at_exit);
     leave(3);

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { fork_threads = 4, fork_patience = 30 };
+enum { fork_threads = 4, fork_patience = 120 };
 
 static _Atomic bool fork_stop;
 static char *fork_kept[2000];

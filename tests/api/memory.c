@@ -246,6 +246,12 @@ static void count_low(const struct GC_event *event, void *arg) {
   low_count++;
 }
 
+/* By another limit than the test's: the machine's, or a control group's. Both are told of once. */
+static bool is_low_already(void) {
+  struct GC_memory_info info = info_now();
+  return info.limit_used >= info.limit / 100 * 80 && info.limit;
+}
+
 static void test_low(void) {
   enum { percent = 90 };
   OK(GC_get_low_memory_threshold() == 0, "at first nobody is told that memory is low");
@@ -439,8 +445,12 @@ int main(int argc, char **argv) {
   test_region_ended();
   test_full();
   test_full_approach();
-  test_low();
-  test_low_limit();
+  if (is_low_already()) {
+    tap_skip("low memory is told of", "it is low already");
+  } else {
+    test_low();
+    test_low_limit();
+  }
   test_total();
   test_allocated();
   test_info();

@@ -143,7 +143,10 @@ __attribute__((noinline)) static void leave(int i) {
 /* --- what must hold --- */
 
 /* Another one may be in its place. */
-static bool is_there(int i) { return GC_base((void *)~hidden[i]) == (void *)~hidden[i] && node(i)->name == name[i]; }
+static bool is_there(int i) {
+  void *p = (void *)~hidden[i];
+  return GC_base(p) == p && GC_size(p) >= sizeof(struct node) && node(i)->name == name[i];
+}
 
 /* The number's object is no more: all that is known of it says so, or nothing does. */
 __attribute__((noinline)) static void look(void) {

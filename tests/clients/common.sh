@@ -29,7 +29,7 @@ linked() { echo "env LD_LIBRARY_PATH=$top_builddir GLEANER_OPTIONS=gc-log=$work/
 run_way() {
   way "$1"
   rm -rf "$work/run" "$work"/gc.*.log && mkdir "$work/run" && cp -R "$work/input/." "$work/run" && cd "$work/run" || return
-  timeout -k 5 "$((${seconds:-60} * ${patience:-1}))" sh -c "$script" >"$work/$1.out" 2>"$work/$1.err" </dev/null
+  timeout -k 5 "$((${seconds:-60} * patience))" sh -c "$script" >"$work/$1.out" 2>"$work/$1.err" </dev/null
   echo "status $?" >>"$work/$1.out"
   cd / || exit 99
 }

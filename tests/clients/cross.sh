@@ -11,7 +11,7 @@ fi
 cc="${CC:-cc} -O1 -g -w"
 ok "compiled against our headers" $cc -I"$srcdir/include" -o "$work/ours" "$srcdir/tests/clients/cross.c" "$top_builddir/libgc.so.1" -lpthread
 ok "compiled against Debian's" $cc -o "$work/debians" "$srcdir/tests/clients/cross.c" "$debian/libgc.so" -lpthread
-here() { timeout -k 5 $((60 * ${patience:-1})) env LD_LIBRARY_PATH="$1" ${2:+"$2"} "$work/$program" >"$work/out" 2>"$work/err"; }
+here() { timeout -k 5 $((60 * patience)) env LD_LIBRARY_PATH="$1" ${2:+"$2"} "$work/$program" >"$work/out" 2>"$work/err"; }
 alike() { here "$@" && cmp -s "$work/first" "$work/out"; }
 program=debians
 ok "Debian's on Debian's" here "$debian" || note "$work/err"

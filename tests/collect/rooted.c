@@ -303,7 +303,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; argc < 2 && i < sizeof table / sizeof table[0]; i++) puts(table[i].name);
   if (argc < 2) return 0;
   rooted_drop = argc > 2;
-  alarm(60);
+  alarm(120);
   if (!run(argv[1])) return 70;
   churn();
   tell();

@@ -104,7 +104,7 @@ static void test_finalizers(GC_word usual) {
   GC_gcollect();
   before = GC_get_gc_no();
   for (int i = 0; i < 2000; i++) GC_register_finalizer(GC_malloc(16), finalized, NULL, NULL, NULL);
-  litter(4 << 20);
+  litter(3 << 20);
   OK(GC_get_gc_no() == before, "which they do not otherwise");
   GC_gcollect();
   before = GC_get_gc_no();

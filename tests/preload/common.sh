@@ -61,10 +61,11 @@ under() {
   fi
 }
 
-# patiently SECONDS COMMAND...: a command that hangs fails (124), and so do its children.
-patience=${GLEANER_TEST_STRESS:+4}
+# patiently SECONDS COMMAND...: a command that hangs fails (124), and so do its children. The seconds are a quiet machine's.
+patience=3
+[ -z "${GLEANER_TEST_STRESS:-}" ] || patience=6
 under_patiently() {
-  patiently_seconds=$(($1 * ${patience:-1}))
+  patiently_seconds=$(($1 * patience))
   patiently_mode=$2
   shift 2
   under "$patiently_mode" timeout -k 5 "$patiently_seconds" "$@"

@@ -179,7 +179,7 @@ static void mutator_step(struct mutator *m) {
 static void mutator_fork(struct mutator *m) {
   pid_t pid = fork();
   if (pid == 0) {
-    alarm(60);
+    alarm(120);
     unsigned before = mutator_errors;
     for (unsigned i = 0; i < 300; i++) {
       struct shadow *s = &m->own[tap_random(&m->random) % mutator_own];

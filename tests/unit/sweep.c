@@ -192,7 +192,7 @@ static void test_fork(unsigned at) {
   int status;
   pid_t pid = fork();
   if (pid == 0) {
-    alarm(60);
+    alarm(120);
     stall_at = at;
     make_garbage();
     _exit(fork_while_sweeping());

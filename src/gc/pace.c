@@ -8,11 +8,10 @@
 #include "os/threads.h"
 
 enum {
-  pace_nursery_least = 4 << 20,    /* stays in the caches; twice as much each time that minor collections take a quarter of the time, */
+  pace_nursery_least = 4 << 20, /* stays in the caches; twice as much each time that minor collections take a quarter of the time, */
   pace_nursery_doublings = 4,
-  pace_nursery_any = 8 << 20,      /* up to here for any heap, */
-  pace_nursery_as_live = 32 << 20, /* here for one in which the last collection left as much, */
-  pace_nursery_most = 64 << 20,    /* and here for one of which it is an eighth; half as much when they take a sixteenth */
+  pace_nursery_as_live = 32 << 20, /* up to here where the last collection left as much, */
+  pace_nursery_most = 64 << 20,    /* and here where it is an eighth of what is old; half as much when they take a sixteenth */
   pace_grow_share = 3, pace_shrink_share = 15, /* of the program's time to theirs */
   pace_owned_ahead = 24 << 20,   /* that it may grow by, whatever collections cost; or by what is live, */
   pace_owned_doublings = 2,      /* up to four times that where collections found little */
@@ -127,7 +126,7 @@ static size_t pace_best_nursery(void) {
   ptrdiff_t left = atomic_load_explicit(&pace.collected, memory_order_relaxed);
   size_t most = pace_at_most(pace.old / 8, pace_nursery_most), as_live = pace_at_most(left > 0 ? (size_t)left : 0, pace_nursery_as_live);
   if (most < as_live) most = as_live;
-  if (most < pace_nursery_any) most = pace_nursery_any;
+  if (most < pace_nursery_least) most = pace_nursery_least;
   size_t nursery = (size_t)pace_nursery_least << pace.grown;
   nursery = pace_room(nursery > most ? most : nursery) >> pace.shorter;
   return nursery > pace_nursery_bottom ? nursery : pace_nursery_bottom;

@@ -7,6 +7,7 @@
 
 #include "api/gc_errands.h"
 #include "gc.h"
+#include "gc/census.h"
 #include "gc/errand.h"
 #include "gc/watch.h"
 #include "gc_ext.h"
@@ -78,8 +79,8 @@ static void gc_sizes_pauses(struct GC_memory_info *info) {
 }
 
 static void gc_sizes_generations(struct GC_memory_info *info) {
-  struct collect_census census;
-  collect_census(&census);
+  struct census census;
+  census_take(&census);
   for (unsigned g = 0; g < collect_generations; g++) {
     info->objects[g] = census.objects[g];
     info->bytes[g] = census.bytes[g];

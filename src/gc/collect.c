@@ -3,102 +3,56 @@
  *
  * What keeps it safe. Only what was proven unreachable is given up: when a thread did not stop, a root could not be read, or
  * memory for the search was refused, everything is put back as it was (collect_forget) and the error told. A collection begins
- * only when the sweep of the last full one is done, so that colours have one meaning. */
+ * only when the sweep of the last full one is done, so that colours have one meaning.
+ *
+ * Longer than most: the steps of a collection, of a concurrent one's two stops, and the locks around them are read together. */
 #include "config.h"
 
 #include "gc/collect.h"
 
 #include "gc/concurrent.h"
+#include "gc/covered.h"
+#include "gc/frozen.h"
 #include "gc/garbage.h"
-#include "gc/holes.h"
-#include "gc/links.h"
 #include "gc/mark.h"
+#include "gc/owned.h"
 #include "gc/remember.h"
 #include "gc/roots.h"
 #include "gc/settle.h"
 #include "gc/typed.h"
 #include "gc/watch.h"
 #include "gc/workers.h"
-#include "base/bits.h"
 #include "heap/heap.h"
-#include "os/maps.h"
-#include "os/memory.h"
 #include "os/threads.h"
 
 #include <errno.h>
-#include <string.h>
 
 static _Atomic uint64_t collect_count;
 static _Atomic uint32_t collect_owner;  /* the thread that collects, or 0 */
 static _Atomic bool collect_unswept;    /* a full collection whose counts nobody has asked for yet */
-static _Atomic size_t collect_frozen_objects, collect_frozen_bytes;
 
 struct collect {
   const struct collect_request *request;
   struct collection *facts;
   unsigned generation;
-  size_t condemned; /* objects */
-  bool unread;      /* a page could not be read */
-  void (*closer)(uintptr_t lo, uintptr_t hi, uintptr_t at); /* at: where the words are, of which these may be a copy */
   void (*look)(void *arg); /* of collect_look */
   void *look_arg;
 };
 
-/* --- visiting blocks --- */
-
-typedef void collect_visit(struct collect *collect, struct block *block);
-
-/* Every block that may hold objects of these ages: by the table of ages, eight units at a time. */
-static void collect_each_aged(struct collect *collect, uint8_t ages, collect_visit *visit) {
-  size_t used = atomic_load(&region.used);
-  uint64_t wanted = ages * (uint64_t)0x0101010101010101;
-  for (size_t unit = 0; unit < used;) {
-    uint64_t eight;
-    memcpy(&eight, (const void *)&region.ages[unit], sizeof eight);
-    if (unit % sizeof eight == 0 && !(eight & wanted)) {
-      unit += sizeof eight;
-      continue;
-    }
-    struct block *block = atomic_load(&region.ages[unit]) & ages ? atomic_load(&region.blocks[unit]) : NULL;
-    size_t first = block ? (block->start - region.base) >> block_unit_shift : 0;
-    if (block && first == unit) visit(collect, block);
-    unit += block && first == unit ? block->units : 1;
-  }
-}
-
-static void collect_each(struct collect *collect, collect_visit *visit) {
-  struct block *block;
-  for (size_t unit = 0; (block = region_next(&unit)) != NULL;) {
-    size_t units = block->units; /* it may be unmade */
-    visit(collect, block);
-    unit += units;
-  }
-}
-
-/* Those that hold objects which this collection looks at. */
-static void collect_each_covered(struct collect *collect, collect_visit *visit) {
-  if (collect->generation == 2) collect_each(collect, visit);
-  else collect_each_aged(collect, collect->generation == 0 ? REGION_AGE_0 : REGION_AGE_0 | REGION_AGE_1, visit);
-}
-
-static void collect_set_ages(const struct block *block, uint8_t ages) {
-  size_t at = (block->start - region.base) >> block_unit_shift;
-  for (uint32_t i = 0; i < block->units; i++) atomic_store_explicit(&region.ages[at + i], ages, memory_order_relaxed);
-}
-
 /* --- before marking --- */
 
 /* For a full collection there is nothing new; if it fails, there is more of age 1 than before. */
-static void collect_colour_new(struct collect *collect, struct block *block) {
+static void collect_colour_new(struct block *block, void *arg) {
+  const struct collect *collect = arg;
   sweep_colour_new(block, collect->generation == 2);
-  if (collect->generation == 2) collect_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
+  if (collect->generation == 2) covered_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
 }
 
 /* Before anything is marked in the second stop: what is exactly LIVE could be taken for an unmarked object of this colour. */
-static void collect_reach_new(struct collect *collect, struct block *block) {
-  (void)collect;
+static void collect_reach_new(struct block *block, void *arg) {
+  (void)arg;
   sweep_reach_new(block);
-  collect_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
+  covered_set_ages(block, REGION_AGE_1 | (block->young ? REGION_AGE_0 : 0));
 }
 
 static void collect_use_colour(const struct collect *collect) {
@@ -117,9 +71,10 @@ static void collect_root(uintptr_t lo, uintptr_t hi, void *arg) {
 }
 
 /* What is never given up is a root, as is what is frozen. In a minor collection the older ones are remember_scan's. */
-static void collect_mark_kept(struct collect *collect, struct block *block) {
+static void collect_mark_kept(struct block *block, void *arg) {
+  const struct collect *collect = arg;
   bool never = sweep_policies[block->kind] == SWEEP_NEVER;
-  if (!never && !(collect->generation == 2 && atomic_load(&collect_frozen_objects))) return;
+  if (!never && !(collect->generation == 2 && frozen_any())) return;
   for (uint32_t slot = 0; slot < block->nslots; slot++) {
     uint8_t state = block->state[slot];
     if (!state_is_live(state)) continue;
@@ -134,7 +89,7 @@ static int collect_mark_roots(struct collect *collect, const struct world_thread
       .no_libraries = collect->request->no_libraries, .segment = collect->request->segment};
   int error = roots_each(&roots, collect_root, collect);
   if (error) return error;
-  collect_each_covered(collect, collect_mark_kept);
+  covered_each_of(collect->generation, collect_mark_kept, collect);
   settle_roots(collect->generation, collect_root, collect);
   if (collect->request->other_roots) collect->request->other_roots();
   return 0;
@@ -152,141 +107,35 @@ static void collect_mark_old(struct collect *collect) {
   collect->facts->pages_skipped = counts.pages_skipped;
 }
 
-/* --- a closer look, before anything is given up that the program owns --- */
-
-enum {
-  collect_jump_bytes = 200, /* of a jmp_buf */
-  collect_page_most = 4096,
-};
-
-static bool collect_is_owned(const struct block *block) { return sweep_policies[block->kind] == SWEEP_SUSPECT; }
-
-static void collect_count_condemned(struct collect *collect, struct block *block) {
-  if (!collect_is_owned(block)) return;
-  collect->condemned += sweep_count_condemned(block, sweep_groups(block, collect->generation), collect->generation);
-}
-
-static void collect_closer_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {
-  struct collect *collect = arg;
-  _Alignas(uintptr_t) char copy[collect_page_most];
-  for (uintptr_t next; lo < hi; lo = next) {
-    next = bits_align_down(lo, os_page_size) + os_page_size;
-    if (next > hi) next = hi;
-    if (present && mark_may_read(lo, next)) {
-      collect->closer(lo, next, lo);
-      continue;
-    }
-    size_t got = holes_copy(lo, copy, next - lo);
-    if (got < next - lo) collect->unread = true;
-    collect->closer((uintptr_t)copy, (uintptr_t)copy + bits_align_down(got, sizeof(uintptr_t)), lo);
-  }
-}
-
-static void collect_closer_mangled(uintptr_t lo, uintptr_t hi, uintptr_t at) {
-  (void)at;
-  mark_mangled(lo, hi);
-}
-
-/* Memory of GC_malloc_atomic and its like is not searched, nor are words that a type leaves out: they hold no pointers to what libgc collects. But
- * libgc collects nothing of malloc's, so its clients may keep there the only pointer to that, and free it by a finalizer: so all of them count,
- * those that are found to be garbage now as well. A link keeps nothing. */
-static void collect_closer_plain(uintptr_t lo, uintptr_t hi, uintptr_t at) {
-  size_t step = mark_is_unaligned() ? 1 : sizeof(uintptr_t);
-  for (; lo + sizeof(uintptr_t) <= hi; lo += step, at += step) {
-    uintptr_t word;
-    memcpy(&word, (const void *)lo, sizeof word);
-    const struct block *block = region_find(word);
-    if (unlikely(block && collect_is_owned(block)) && !links_is(at)) mark_range((uintptr_t)&word, (uintptr_t)(&word + 1));
-  }
-}
-
-/* setjmp mangles one of the registers that it saves, and coroutines keep their jmp_buf in malloc'ed memory. */
-static void collect_mark_closer(struct collect *collect, struct block *block) {
-  bool plain = !kind_is_scanned(block->kind) || block->types;
-  if (os_page_size > collect_page_most || (!plain && block_slot_bytes(block) < collect_jump_bytes)) return;
-  collect->closer = plain ? collect_closer_plain : collect_closer_mangled;
-  for (uint32_t slot = 0; slot < block->nslots; slot++) {
-    uintptr_t lo = block_slot_address(block, slot), hi = lo + block_slot_bytes(block);
-    if (plain ? !state_is_live(block->state[slot]) : !sweep_is_reached(block->state[slot], collect->generation)) continue;
-    struct os_mapping mapping = {.lo = lo, .hi = bits_align_up(hi, os_page_size), .read = true, .write = true};
-    if (block->slot_size) collect_closer_pages(lo, hi, true, collect);
-    else os_maps_written(&mapping, collect_closer_pages, collect);
-  }
-}
-
-static bool collect_is_any_condemned(struct collect *collect) {
-  collect->condemned = 0;
-  collect_each_covered(collect, collect_count_condemned);
-  return collect->condemned > 0;
-}
-
-/* Until nothing more is found: what is reached may be another coroutine's memory. */
-static void collect_look_closer(struct collect *collect) {
-  struct remember_counts counts = {0};
-  if (sweep_policies[KIND_SCANNED] != SWEEP_SUSPECT || !collect_is_any_condemned(collect)) return;
-  if (collect->generation < 2) remember_scan_rest(collect->generation, &counts);
-  mark_all();
-  collect->facts->pages_scanned += counts.pages_scanned;
-  for (size_t before = SIZE_MAX; collect_is_any_condemned(collect) && collect->condemned < before;) {
-    before = collect->condemned;
-    collect_each(collect, collect_mark_closer);
-    mark_all();
-  }
-}
-
-/* --- what the program owns is spared once --- */
-
-static void collect_question(struct collect *collect, struct block *block) {
-  if (collect_is_owned(block))
-    sweep_question(block, sweep_groups(block, collect->generation), collect->generation, &collect->facts->swept);
-}
-
-static void collect_spare_slot(struct block *block, uint32_t slot, void *arg) {
-  (void)arg;
-  mark_contents(block, slot);
-}
-
-static void collect_spare(struct collect *collect, struct block *block) {
-  if (collect_is_owned(block))
-    sweep_spared_each(block, sweep_groups(block, collect->generation), collect->generation, collect_spare_slot, NULL);
-}
-
-/* First all become suspects, then all are looked into: so those that one leads to are suspects as well. */
-static void collect_spare_suspects(struct collect *collect) {
-  if (sweep_policies[KIND_SCANNED] != SWEEP_SUSPECT) return;
-  collect_each_covered(collect, collect_question);
-  collect_each_covered(collect, collect_spare);
-  mark_all();
-}
-
 /* --- sweeping, or giving up --- */
 
-static void collect_sweep_minor(struct collect *collect, struct block *block) {
+static void collect_sweep_minor(struct block *block, void *arg) {
+  struct collect *collect = arg;
   bool gone;
-  uint8_t keep = collect->generation == 0 ? atomic_load(&region.ages[(block->start - region.base) >> block_unit_shift]) & REGION_AGE_1 : 0;
+  uint8_t keep = collect->generation == 0 ? covered_ages(block) & REGION_AGE_1 : 0;
   uint64_t groups = sweep_groups(block, collect->generation);
   uint8_t ages = sweep_minor(block, groups, collect->generation, &collect->facts->swept, &gone);
   if (gone) block_unmake(block);
-  else collect_set_ages(block, ages | keep);
+  else covered_set_ages(block, ages | keep);
 }
 
-static void collect_release_held(struct collect *collect, struct block *block) {
-  (void)collect;
+static void collect_release_held(struct block *block, void *arg) {
+  (void)arg;
   sweep_release_held(block);
 }
 
 /* After a full one nothing is young but what is being handed out. */
-static void collect_forget_ages(struct collect *collect, struct block *block) {
-  (void)collect;
-  collect_set_ages(block, block->young ? REGION_AGE_0 : 0);
+static void collect_forget_ages(struct block *block, void *arg) {
+  (void)arg;
+  covered_set_ages(block, block->young ? REGION_AGE_0 : 0);
 }
 
 static void collect_sweep_stopped(struct collect *collect) {
-  if (sweep_poison && collect->generation > 0) collect_each(collect, collect_release_held);
+  if (sweep_poison && collect->generation > 0) covered_each(collect_release_held, NULL);
   if (collect->generation < 2) {
-    collect_each_covered(collect, collect_sweep_minor);
+    covered_each_of(collect->generation, collect_sweep_minor, collect);
   } else {
-    collect_each_aged(collect, REGION_AGE_0 | REGION_AGE_1, collect_forget_ages);
+    covered_each_aged(REGION_AGE_0 | REGION_AGE_1, collect_forget_ages, NULL);
     sweep_begin();
     atomic_store(&collect_unswept, true);
     /* A pointer that was hidden may come back, and free() be called just when the slot is swept: what is held is told apart from
@@ -296,14 +145,15 @@ static void collect_sweep_stopped(struct collect *collect) {
   remember_promoted(collect->generation);
 }
 
-static void collect_forget_block(struct collect *collect, struct block *block) {
+static void collect_forget_block(struct block *block, void *arg) {
+  const struct collect *collect = arg;
   uint64_t groups = sweep_groups(block, collect->generation);
   sweep_forget(block, groups, collect->generation);
 }
 
 /* Everything as if there had been no collection. */
 static void collect_forget(struct collect *collect) {
-  collect_each_covered(collect, collect_forget_block);
+  covered_each_of(collect->generation, collect_forget_block, collect);
 }
 
 /* --- one collection --- */
@@ -325,7 +175,7 @@ static int collect_begin_marking(struct collect *collect, const struct world_thr
   struct mark_options options = {.unaligned = collect->request->unaligned, .exact = collect->request->exact, .no_scouts = true, .running = concurrent, .later = concurrent, .stop = collect->request->stop,
                                  .markers = collect_markers(collect)};
   int error = mark_begin(&options);
-  collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
+  covered_each_aged(REGION_AGE_0, collect_colour_new, collect);
   if (error) return error;
   collect_use_colour(collect);
   return collect_mark_roots(collect, threads, count);
@@ -349,9 +199,9 @@ static bool collect_is_stopped(const struct collect *collect) {
 static int collect_end_marking(struct collect *collect, uint64_t *since) {
   struct collection *facts = collect->facts;
   mark_all();
-  if (!collect_is_stopped(collect)) collect_look_closer(collect);
-  if (!mark_is_complete() || collect->unread) return EIO;
-  collect_spare_suspects(collect);
+  bool read = collect_is_stopped(collect) || owned_look_closer(facts);
+  if (!mark_is_complete() || !read) return EIO;
+  owned_spare(facts);
   facts->markers = mark_count();
   facts->mark_ns += collect_lap(since);
   if (!collect_settle(collect)) return EIO;
@@ -407,7 +257,7 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
   struct remember_counts counts = {0};
   uint64_t since = os_clock();
   int error = concurrent_join();
-  if (!error) collect_each_aged(collect, REGION_AGE_0, collect_reach_new);
+  if (!error) covered_each_aged(REGION_AGE_0, collect_reach_new, NULL);
   collect_marks.open = !error;
   if (!error) error = collect_mark_roots(collect, threads, count);
   facts->roots_ns += collect_lap(&since);
@@ -592,26 +442,6 @@ bool collect_swept(struct sweep_counts *counts) {
 
 /* --- freezing --- */
 
-static void collect_freeze_block(struct collect *collect, struct block *block) {
-  size_t objects = 0;
-  (void)collect;
-  for (uint32_t slot = 0; slot < block->nslots; slot++) {
-    uint8_t *state = &block->state[slot];
-    if (!state_is_live(*state)) continue;
-    *state = STATE_LIVE | STATE_AGE_2 | STATE_FROZEN;
-    objects++;
-  }
-  collect_frozen_objects += objects;
-  collect_frozen_bytes += objects * block_slot_bytes(block);
-}
-
-static void collect_unfreeze_block(struct collect *collect, struct block *block) {
-  (void)collect;
-  for (uint32_t slot = 0; slot < block->nslots; slot++)
-    if (state_is_live(block->state[slot]) && block->state[slot] & STATE_FROZEN)
-      block->state[slot] = STATE_LIVE | STATE_AGE_2 | sweep_colour;
-}
-
 /* Waits for another collection, but not for a concurrent one, which only its own end can end. */
 static bool collect_own_idle(void) {
   while (!collect_own()) os_thread_sleep(100 * 1000);
@@ -620,25 +450,18 @@ static bool collect_own_idle(void) {
   return false;
 }
 
-/* With the world stopped. */
-static int collect_visit_all(struct collect *collect, collect_visit *visit) {
-  collect_frozen_objects = collect_frozen_bytes = 0;
-  collect_each_aged(collect, REGION_AGE_0, collect_colour_new);
-  collect_each(collect, visit);
-  remember_promoted(0); /* what was new is of age 1 now */
+static int collect_freeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
+  (void)threads, (void)count;
+  covered_each_aged(REGION_AGE_0, collect_colour_new, collect);
+  frozen_set(true);
   return 0;
 }
 
-static int collect_freeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
-  (void)threads;
-  (void)count;
-  return collect_visit_all(collect, collect_freeze_block);
-}
-
 static int collect_unfreeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
-  (void)threads;
-  (void)count;
-  return collect_visit_all(collect, collect_unfreeze_block);
+  (void)threads, (void)count;
+  covered_each_aged(REGION_AGE_0, collect_colour_new, collect);
+  frozen_set(false);
+  return 0;
 }
 
 static int collect_apart(const struct collect_request *request, collect_step *step) {
@@ -658,11 +481,6 @@ static int collect_apart(const struct collect_request *request, collect_step *st
 
 int collect_freeze(const struct collect_request *request) { return collect_apart(request, collect_freeze_stopped); }
 int collect_unfreeze(const struct collect_request *request) { return collect_apart(request, collect_unfreeze_stopped); }
-
-void collect_frozen(size_t *objects, size_t *bytes) {
-  *objects = collect_frozen_objects;
-  *bytes = collect_frozen_bytes;
-}
 
 /* --- looking --- */
 
@@ -718,21 +536,6 @@ void collect_unreach(uintptr_t object) {
   struct block *block;
   uint32_t slot;
   if (collect_is_mine() && collect_find(object, &block, &slot)) mark_untake(block, slot);
-}
-
-void collect_census(struct collect_census *census) {
-  struct block *block;
-  memset(census, 0, sizeof *census);
-  heap_lock();
-  for (size_t unit = 0; (block = region_next(&unit)) != NULL; unit += block->units)
-    for (uint32_t slot = 0; slot < block->nslots; slot++) {
-      uint8_t state = ((volatile uint8_t *)block->state)[slot];
-      if (!state_is_live(state) || state & STATE_FROZEN) continue;
-      unsigned age = state & STATE_AGE_2 ? 2 : state & STATE_AGE_1 ? 1 : 0;
-      census->objects[age]++;
-      census->bytes[age] += block_slot_bytes(block);
-    }
-  heap_unlock();
 }
 
 void collect_fork_child(struct cache *mine) {

@@ -82,10 +82,9 @@ bool collect_sweep(unsigned blocks);
 /* Once after each full collection when its sweep is done: its counts. */
 bool collect_swept(struct sweep_counts *counts);
 
-/* Takes everything alive out of all collections; puts it back into the oldest generation. How much there is. */
+/* Takes everything alive out of all collections; puts it back into the oldest generation. */
 int collect_freeze(const struct collect_request *request);
 int collect_unfreeze(const struct collect_request *request);
-void collect_frozen(size_t *objects, size_t *bytes);
 
 /* Calls look(arg) with the world stopped between two collections, everything swept: what has the state of a live object is one. On a stack of ours, with
  * the locks of a collection held. 0 or an errno value, as of a collection; EBUSY: a concurrent one is under way. */
@@ -99,12 +98,6 @@ bool collect_is_marking(void);
 /* It is reached, with what it leads to; it is as if it had not been reached. Elsewhere nothing is done. */
 void collect_reach(uintptr_t object);
 void collect_unreach(uintptr_t object);
-
-/* Objects and bytes of each generation, by looking at all of them. Approximate while the program runs. */
-struct collect_census {
-  size_t objects[collect_generations], bytes[collect_generations];
-};
-void collect_census(struct collect_census *census);
 
 void collect_fork_child(struct cache *mine); /* or NULL */
 

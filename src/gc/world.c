@@ -30,6 +30,7 @@ enum {
   world_last_signal = 36,  /* the C library keeps 32 and 33, and some use SIGRTMIN + 0 and + 1 */
   world_glance_ns = 500 * 1000,
   world_poll_ns = 20 * 1000 * 1000,
+  world_late_ns = 10 * 1000 * 1000, /* that waking up may take, and counts */
   world_patience_ns = 2000 * 1000 * 1000, /* for a thread that might answer */
   world_deaf_ns = 100 * 1000 * 1000,      /* for one that cannot */
   world_deaf_sure = 3,
@@ -354,8 +355,9 @@ static void world_wait(void) {
     os_futex_wait(&world_arrivals, seen, nap);
     uint64_t now = os_clock(), lap = now - last;
     last = now;
-    /* an arrival is not idleness, nor is a time in which we did not run either; without one the dead are looked for at each turn */
-    idle = atomic_load(&world_arrivals) == seen ? idle + (lap < 2 * nap ? lap : 2 * nap) + 1 : 0;
+    /* an arrival is not idleness, nor is a long time in which we did not run either; without one the dead are looked for at each turn */
+    if (lap > nap + world_late_ns) lap = nap + world_late_ns;
+    idle = atomic_load(&world_arrivals) == seen ? idle + lap + 1 : 0;
   }
 }
 

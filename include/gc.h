@@ -182,11 +182,12 @@ void *GC_call_with_alloc_lock(GC_fn_type function, void *arg) GC_ATTR_NONNULL(1)
  * readable as long as it is a root. When there is no memory to note it, nothing is collected from then on. */
 void GC_add_roots(void *lo, void *hi);
 
-/* What was added inside [lo, hi) is no root any more; nor are data segments that lie inside. */
+/* Each range that was added and lies inside [lo, hi) as a whole is no root any more. As in libgc one that lies there in part stays as it is, and data
+ * segments stay roots (GC_exclude_static_roots). */
 void GC_remove_roots(void *lo, void *hi);
 
-/* Nothing is a root but stacks, registers, thread-local storage, and what is added from now on. Nothing changes in a
- * program that runs with libgleaner.so preloaded, where all memory is searched. */
+/* So are all ranges that were added: from now on stacks, registers, thread-local storage, the data segments of loaded modules, and what is added
+ * then are roots. Nothing changes in a program that runs with libgleaner.so preloaded, where all memory is searched. */
 void GC_clear_roots(void);
 
 /* The range holds no pointers to objects, and is not searched. */

@@ -65,27 +65,28 @@ PUBLIC int dlclose(void *handle) {
 }
 
 /* Limits. One of a vfork child or of another process is none of ours. */
-static void process_limited(int resource, rlim_t limit) {
-  if (resource == RLIMIT_AS && limit != RLIM_INFINITY) hook_before_limit(limit);
+static __attribute__((noipa)) void process_limited(int resource, const void *limit) { /* NULL, though declared not to be: the kernel takes it */
+  const rlim_t *most = limit; /* the first word of either struct */
+  if (most && resource == RLIMIT_AS && *most != RLIM_INFINITY) hook_before_limit(*most);
 }
 
 PUBLIC int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit) {
-  process_limited((int)resource, limit->rlim_cur);
+  process_limited((int)resource, limit);
   return REAL(setrlimit)(resource, limit);
 }
 
 PUBLIC int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit) {
-  process_limited((int)resource, limit->rlim_cur);
+  process_limited((int)resource, limit);
   return REAL(setrlimit64)(resource, limit);
 }
 
 PUBLIC int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *limit, struct rlimit *old) {
-  if (limit && (pid == 0 || pid == getpid())) process_limited((int)resource, limit->rlim_cur);
+  if (pid == 0 || pid == getpid()) process_limited((int)resource, limit);
   return REAL(prlimit)(pid, resource, limit, old);
 }
 
 PUBLIC int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *limit, struct rlimit64 *old) {
-  if (limit && (pid == 0 || pid == getpid())) process_limited((int)resource, limit->rlim_cur);
+  if (pid == 0 || pid == getpid()) process_limited((int)resource, limit);
   return REAL(prlimit64)(pid, resource, limit, old);
 }
 

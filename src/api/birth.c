@@ -273,7 +273,10 @@ void hook_after_mprotect(int barred) {
   if (barred >= 0) concurrent_barred((unsigned)barred);
 }
 
-void hook_before_alone(void) { concurrent_cut_short(); }
+/* What a child does, of vfork or of a fork that nobody was told of, is its own business. */
+void hook_before_alone(void) {
+  if (birth_is_mine()) concurrent_cut_short();
+}
 
 int hook__exit(int status) {
   if (!birth_options.report_at__exit || !birth_is_mine()) return status;

@@ -28,11 +28,16 @@ __attribute__((visibility("default"))) GC_oom_func GC_oom_fn = gc_oom_default;
 PUBLIC void GC_set_oom_fn(GC_oom_func function) { __atomic_store_n(&GC_oom_fn, function, __ATOMIC_SEQ_CST); }
 PUBLIC GC_oom_func GC_get_oom_fn(void) { return __atomic_load_n(&GC_oom_fn, __ATOMIC_SEQ_CST); }
 
+static THREAD_LOCAL void *gc_given;
+
+void *gc_handler_gave(void) { return gc_given; }
+
 static void *gc_out_of_memory(size_t size) {
   GC_oom_func handler = GC_get_oom_fn();
   if (handler == gc_oom_default || gc_warn_is_heard()) gc_warn("GC Warning: there is no memory for an object of %lu bytes\n", size);
   errno = ENOMEM;
   void *p = handler(size);
+  gc_given = p;
   if (!p) errno = ENOMEM;
   return p;
 }
@@ -43,6 +48,11 @@ static _Atomic size_t gc_large_bytes; /* of all that were allocated */
 static THREAD_LOCAL size_t gc_large_mine;
 
 size_t gc_thread_large_bytes(void) { return gc_large_mine; }
+
+static void gc_count_large(size_t size) {
+  atomic_fetch_add_explicit(&gc_large_bytes, size, memory_order_relaxed);
+  gc_large_mine += size;
+}
 
 PUBLIC size_t GC_get_total_bytes(void) { return cache_handed_out() + atomic_load(&gc_large_bytes); }
 
@@ -66,10 +76,7 @@ static void *gc_alloc(size_t size, enum kind kind, const struct site_start *star
   if (unlikely(!collector_is_armed)) collector_arm();
   void *p = alloc(&(struct alloc_request){.size = size, .align = 1, .kind = kind, .zero = zero && !small}, start);
   if (unlikely(!p)) return gc_out_of_memory(size);
-  if (!small) {
-    atomic_fetch_add_explicit(&gc_large_bytes, size, memory_order_relaxed);
-    gc_large_mine += size;
-  }
+  if (!small) gc_count_large(size);
   if (zero && small) gc_zero(p, region_find((uintptr_t)p)->slot_size);
   gc_errands_allocated();
   keep_alive(p);
@@ -93,6 +100,7 @@ void *gc_alloc_aligned(size_t align, size_t size, const struct site_start *start
   if (unlikely(!p)) return gc_out_of_memory(size);
   const struct block *block = region_find((uintptr_t)p);
   if (block->slot_size) gc_zero(p, block->slot_size);
+  else gc_count_large(size);
   gc_errands_allocated();
   keep_alive(p);
   return p;

@@ -24,7 +24,7 @@ PUBLIC void GC_remove_roots(void *lo, void *hi) {
 }
 
 PUBLIC void GC_clear_roots(void) {
-  roots_clear();
+  roots_remove(0, UINTPTR_MAX);
   gc_events_declare_roots();
 }
 

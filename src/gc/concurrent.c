@@ -126,6 +126,7 @@ void concurrent_forget(void) {
 unsigned concurrent_bar(uintptr_t lo, uintptr_t hi) {
   unsigned number = holes_expect(lo, hi);
   if (likely(concurrent_progress() != CONCURRENT_MARKING)) return number; /* else it is found with the world stopped */
+  if (!os_spawn_is_here()) return number;
   heap_lock();
   if (concurrent_progress() == CONCURRENT_MARKING) {
     workers_pause();

@@ -162,15 +162,6 @@ bool mark_put_aside(struct marker *m, uintptr_t start, uintptr_t type) {
   return mark_append(&m->aside, &m->aside_count, &m->aside_mapped, (struct mark_later){start, type});
 }
 
-bool mark_take_aside(struct marker *m, struct mark_later **aside, size_t *count, size_t *mapped) {
-  *aside = m->aside;
-  *count = m->aside_count;
-  *mapped = m->aside_mapped;
-  m->aside = NULL;
-  m->aside_count = m->aside_mapped = 0;
-  return *mapped > 0;
-}
-
 /* Beside the program nothing is opened: it may count on the number of the next descriptor, and close any. What can only be read by
  * one waits for the second stop. */
 static void mark_put_off(struct marker *m, uintptr_t lo, uintptr_t hi) {
@@ -734,6 +725,7 @@ void mark_add_hole(uintptr_t lo, uintptr_t hi) {
 static void mark_trim(struct marker *m) {
   size_t keep = m->limit / 64 > mark_first_stack ? bits_align_up(m->limit / 64, os_page_size) : mark_first_stack;
   if (m->mapped > keep) os_memory_purge((char *)m->stack + keep, m->mapped - keep);
+  if (m->aside_mapped > keep) os_memory_purge((char *)m->aside + keep, m->aside_mapped - keep);
 }
 
 void mark_end(void) {

@@ -91,7 +91,6 @@ void mark_word_told(struct marker *m, uintptr_t word);
 void mark_part(struct marker *m, uintptr_t lo, size_t size);
 /* For typed.c. False: no memory; there are none. */
 bool mark_put_aside(struct marker *m, uintptr_t start, uintptr_t type);
-bool mark_take_aside(struct marker *m, struct mark_later **aside, size_t *count, size_t *mapped);
 /* For concurrent.c. The program runs from now on, or no longer. */
 void mark_in_background(bool running);
 /* After that: what all markers have left is marker 0's, and the heap is as it is now. 0 or an errno value. */

@@ -10,7 +10,7 @@ struct roots_range {
   uintptr_t lo, hi;
 };
 
-/* Ranges in rising order that neither overlap nor touch. */
+/* Ranges in rising order that neither overlap nor touch; but what was added is in the order of that. */
 struct roots_set {
   struct roots_list {
     size_t count, most;
@@ -18,7 +18,6 @@ struct roots_set {
   } *_Atomic list, *spare; /* list NULL: none */
 };
 extern struct roots_set roots_added, roots_excluded, roots_kept; /* roots_sets.c; under the heap lock */
-extern bool roots_cleared;
 
 static inline size_t roots_count(const struct roots_set *set) { return set->list ? set->list->count : 0; }
 

@@ -153,6 +153,12 @@ void roots_copy(struct roots *roots, uintptr_t lo, uintptr_t hi, bool must) {
   }
 }
 
+/* Generated code holds pointers at any byte (Java's: at the only place): as if each were aligned, by shifted copies. */
+static void roots_code(struct roots *roots, const struct os_mapping *mapping, uintptr_t lo, uintptr_t hi, bool must) {
+  if (!mapping->execute) return;
+  for (unsigned shift = 1; shift < sizeof(uintptr_t); shift++) roots_copy(roots, lo + shift, hi, must);
+}
+
 void roots_checked(struct roots *roots, uintptr_t lo, uintptr_t hi) {
   if (os_memory_are_readable(lo, hi))
     roots_tell(roots, lo, hi);
@@ -186,14 +192,14 @@ static bool roots_is_unwritable(const struct os_mapping *mapping) {
   return true;
 }
 
-/* Devices have registers, not memory, and so have what the kernel maps of its own. A file that others share and that
+/* Devices have registers, not memory (files in /dev have), and so have what the kernel maps of its own. A file that others share and that
  * cannot be written here is data, not variables; anonymous shared memory may have been made read-only after it was
  * filled. */
 static bool roots_is_skipped(const struct roots *roots, const struct os_mapping *mapping) {
   const char *name = mapping->name;
   if (roots_begins(name, "[v") || roots_begins(name, "[uprobes]")) return true; /* vdso, vvar, vsyscall */
   bool memory = roots_is_memory_file(name);
-  if (!memory && roots_begins(name, "/dev/") && !roots_begins(name, "/dev/hugepages")) return true;
+  if (!memory && roots_begins(name, "/dev/") && !roots_begins(name, "/dev/hugepages") && os_maps_is_device(mapping)) return true;
   if (mapping->write || !mapping->shared || memory) return false;
   if (roots->request->purpose == ROOTS_REPORT) return true;
   return mapping->hi - mapping->lo >= roots_unwritable_least && roots_is_unwritable(mapping);
@@ -207,6 +213,7 @@ static void roots_private(struct roots *roots, const struct os_mapping *mapping,
     roots_tell(roots, lo, hi);
   else
     roots_copy(roots, lo, hi, !mapping->read);
+  roots_code(roots, mapping, lo, hi, !mapping->read);
 }
 
 void roots_uncut(struct roots *roots, uintptr_t lo, uintptr_t hi, bool present, roots_part *part) {
@@ -291,6 +298,7 @@ static void roots_core_part(struct roots *roots, uintptr_t lo, uintptr_t hi, boo
   const char *name = roots->shared->name;
   if (core) {
     roots_copy(roots, lo, hi, !roots->shared->read);
+    roots_code(roots, roots->shared, lo, hi, !roots->shared->read);
   } else if (!roots_is_memory_file(name) || roots_is_swapping(roots)) {
     roots->doubtful += hi - lo;
     if (roots->doubtful > roots_doubtful_most)
@@ -307,6 +315,7 @@ static void roots_core(uintptr_t lo, uintptr_t hi, bool core, void *arg) {
 static void roots_shared_part(struct roots *roots, uintptr_t lo, uintptr_t hi, bool present) {
   (void)present;
   roots_copy(roots, lo, hi, false);
+  roots_code(roots, roots->shared, lo, hi, false);
 }
 
 static void roots_shared_pages(uintptr_t lo, uintptr_t hi, bool present, void *arg) {

@@ -23,10 +23,9 @@ enum roots_purpose {
 /* The client's own ranges, for ROOTS_DECLARED (the others see all memory anyway, and skip what was excluded). Any
  * thread, at any time, without a lock held. 0 or ENOMEM. */
 int roots_add(uintptr_t lo, uintptr_t hi);
-void roots_remove(uintptr_t lo, uintptr_t hi); /* what lies inside, whole or in part */
+void roots_remove(uintptr_t lo, uintptr_t hi); /* each that lies inside as a whole, as it was added */
 int roots_exclude(uintptr_t lo, uintptr_t hi); /* never a root */
 void roots_include_all(void);                  /* nothing is excluded any more */
-void roots_clear(void);                        /* also the data segments: from now on only what is added */
 
 /* A table of ours that holds pointers of the program's, which no other table of ours may: a root for every
  * collection, until it is dropped. In the same way. */

@@ -89,7 +89,7 @@ static void roots_module(const struct dl_phdr_info *info, void *arg) {
   struct roots_declaring *declaring = arg;
   size_t tls = info->dlpi_tls_modid;
   bool library = roots_is_library(info) && declaring->roots->request->no_libraries;
-  bool silent = roots_cleared || library || roots_is_own_module(info);
+  bool silent = library || roots_is_own_module(info);
   if (tls >= roots_modules) declaring->unknown = true;
   for (size_t i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *part = &info->dlpi_phdr[i];

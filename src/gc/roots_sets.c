@@ -14,7 +14,6 @@
 #include <errno.h>
 
 struct roots_set roots_added, roots_excluded, roots_kept;
-bool roots_cleared;
 
 /* Room for so many in the spare list. */
 static bool roots_set_prepare(struct roots_set *set, size_t count) {
@@ -37,6 +36,8 @@ static void roots_set_publish(struct roots_set *set, size_t count) {
   atomic_store(&set->list, set->spare);
   set->spare = old;
 }
+
+/* --- ranges that are one where they meet, and are cut --- */
 
 static int roots_set_add(struct roots_set *set, uintptr_t lo, uintptr_t hi) {
   const struct roots_list *old = set->list;
@@ -82,17 +83,51 @@ static void roots_remove_from(struct roots_set *set, uintptr_t lo, uintptr_t hi)
   heap_unlock();
 }
 
-int roots_add(uintptr_t lo, uintptr_t hi) { return roots_add_to(&roots_added, lo, hi); }
 int roots_exclude(uintptr_t lo, uintptr_t hi) { return roots_add_to(&roots_excluded, lo, hi); }
 int roots_keep(uintptr_t lo, uintptr_t hi) { return roots_add_to(&roots_kept, lo, hi); }
-void roots_remove(uintptr_t lo, uintptr_t hi) { roots_remove_from(&roots_added, lo, hi); }
 void roots_drop(uintptr_t lo, uintptr_t hi) { roots_remove_from(&roots_kept, lo, hi); }
 
 void roots_include_all(void) { roots_remove_from(&roots_excluded, 0, UINTPTR_MAX); }
 
-void roots_clear(void) {
+/* --- what was added: as in libgc each range stays as it was added, and goes as a whole --- */
+
+static int roots_added_put(uintptr_t lo, uintptr_t hi) {
+  const struct roots_list *old = roots_added.list;
+  size_t count = old ? old->count : 0;
+  bool known = false;
+  if (lo >= hi) return 0;
+  if (!roots_set_prepare(&roots_added, count + 1)) return ENOMEM;
+  struct roots_range *new = roots_added.spare->at;
+  for (size_t i = 0; i < count; i++) {
+    bool same = old->at[i].lo == lo;
+    new[i] = old->at[i];
+    if (same && new[i].hi < hi) new[i].hi = hi;
+    known = known || same;
+  }
+  if (!known) new[count++] = (struct roots_range){lo, hi};
+  roots_set_publish(&roots_added, count);
+  return 0;
+}
+
+static void roots_added_take(uintptr_t lo, uintptr_t hi) {
+  const struct roots_list *old = roots_added.list;
+  size_t kept = 0;
+  if (!old || !roots_set_prepare(&roots_added, old->count)) return;
+  struct roots_range *new = roots_added.spare->at;
+  for (size_t i = 0; i < old->count; i++)
+    if (old->at[i].lo < lo || old->at[i].hi > hi) new[kept++] = old->at[i];
+  roots_set_publish(&roots_added, kept);
+}
+
+int roots_add(uintptr_t lo, uintptr_t hi) {
   heap_lock();
-  roots_set_remove(&roots_added, 0, UINTPTR_MAX);
-  roots_cleared = true;
+  int error = roots_added_put(lo, hi);
+  heap_unlock();
+  return error;
+}
+
+void roots_remove(uintptr_t lo, uintptr_t hi) {
+  heap_lock();
+  roots_added_take(lo, hi);
   heap_unlock();
 }

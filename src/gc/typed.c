@@ -94,18 +94,22 @@ static uintptr_t typed_of_object(uintptr_t object, uintptr_t type) {
 
 static void typed_bits(struct marker *m, uintptr_t lo, const uint64_t *bits, size_t words) {
   for (size_t i = 0; i < words; i += 64)
-    for (uint64_t left = bits[i / 64]; left; left &= left - 1)
+    for (uint64_t left = bits[i / 64]; left && i + bits_lowest(left) < words; left &= left - 1)
       mark_word_told(m, *(const volatile uintptr_t *)(lo + (i + bits_lowest(left)) * sizeof(uintptr_t)));
 }
 
-static void typed_bitmap(struct marker *m, uintptr_t lo, uintptr_t type) {
-  for (uint64_t left = type & ~(uint64_t)3; left; left <<= 1, lo += sizeof(uintptr_t))
+static void typed_bitmap(struct marker *m, uintptr_t lo, uintptr_t type, size_t size) {
+  uintptr_t end = lo + bits_align_down(size, sizeof(uintptr_t));
+  for (uint64_t left = type & ~(uint64_t)3; left && lo < end; left <<= 1, lo += sizeof(uintptr_t))
     if (left >> 63) mark_word_told(m, *(const volatile uintptr_t *)lo);
 }
 
+/* Of an object that was made smaller the last element may be cut. */
 static void typed_laid_out(struct marker *m, uintptr_t lo, size_t size, const struct typed_layout *layout) {
-  for (size_t i = 0; i < layout->count && (i + 1) * layout->element <= size && (i == 0 || layout->element); i++)
-    typed_bits(m, lo + i * layout->element, layout->bits, layout->words);
+  for (size_t i = 0; i < layout->count && i * layout->element < size && (i == 0 || layout->element); i++) {
+    size_t words = (size - i * layout->element) / sizeof(uintptr_t);
+    typed_bits(m, lo + i * layout->element, layout->bits, words < layout->words ? words : layout->words);
+  }
 }
 
 static void typed_put_aside(struct marker *m, uintptr_t start, uintptr_t type) {
@@ -119,7 +123,7 @@ static void typed_entry(struct marker *m, uintptr_t start, uintptr_t type, size_
   const struct typed_layout *layout = typed_layout_of(type);
   switch (typed_tag(type)) {
     case TYPED_LENGTH: mark_part(m, start, type < size ? type : size); break;
-    case TYPED_BITMAP: typed_bitmap(m, start, type); break;
+    case TYPED_BITMAP: typed_bitmap(m, start, type, size); break;
     case TYPED_PROCEDURE:
       if (layout) typed_laid_out(m, start, size, layout);
       else if (typed_number(type) != typed_layouts) typed_put_aside(m, start, type);
@@ -160,14 +164,15 @@ void typed_mark(uintptr_t word) { mark_word_told(mark_marker(0), word); }
 
 bool typed_drain(void) {
   struct marker *m = mark_marker(0);
-  struct mark_later *aside;
-  size_t count, mapped;
   bool any = false;
   for (unsigned i = 0; i < mark_most; i++) {
-    if (!mark_take_aside(mark_marker(i), &aside, &count, &mapped)) continue;
-    for (size_t k = 0; k < count; k++) typed_call(m, aside[k].lo, aside[k].hi);
-    os_memory_unmap(aside, mapped);
-    any = any || count > 0;
+    struct marker *from = mark_marker(i);
+    for (size_t k = 0; k < from->aside_count; k++) { /* there may be more of them, and elsewhere, after each */
+      struct mark_later entry = from->aside[k];
+      typed_call(m, entry.lo, entry.hi);
+      any = true;
+    }
+    from->aside_count = 0;
   }
   return any;
 }
@@ -184,10 +189,7 @@ static void typed_look_block(const struct block *block, unsigned generation) {
 
 /* Those that were put aside while the program ran may be gone. */
 static void typed_forget_aside(void) {
-  struct mark_later *aside;
-  size_t count, mapped;
-  for (unsigned i = 0; i < mark_most; i++)
-    if (mark_take_aside(mark_marker(i), &aside, &count, &mapped)) os_memory_unmap(aside, mapped);
+  for (unsigned i = 0; i < mark_most; i++) mark_marker(i)->aside_count = 0;
 }
 
 void typed_look_reached(unsigned generation) {

@@ -134,7 +134,7 @@ PUBLIC void *GC_generic_malloc_uncollectable(size_t size, int kind) {
   return kind == GC_I_PTRFREE || kind == 3 ? GC_malloc_atomic_uncollectable(size) : GC_malloc_uncollectable(size);
 }
 
-/* Linked through their first words; the last one's is NULL. */
+/* Linked through their first words; the last one's is NULL. What the handler gives where there is no memory would be no object of a list. */
 PUBLIC void GC_generic_malloc_many(size_t size, int kind, void **result) {
   enum { many_bytes = 4096, many_most = 128 };
   size_t each = size > sizeof(void *) ? size : sizeof(void *), count = many_bytes / each;
@@ -144,7 +144,7 @@ PUBLIC void GC_generic_malloc_many(size_t size, int kind, void **result) {
   void *list = NULL;
   for (size_t i = 0; i < count; i++) {
     void **object = GC_generic_malloc(each, kind);
-    if (!object) break;
+    if (!object || object == gc_handler_gave()) break;
     held[i] = *object = list;
     list = object;
   }

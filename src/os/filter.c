@@ -24,7 +24,7 @@ static const int filter_calls[] = {
     SYS_openat,       SYS_read,         SYS_close,         SYS_pread64,   SYS_ioctl,   SYS_getdents64,       SYS_newfstatat,
     SYS_tgkill,       SYS_futex,        SYS_mincore,       SYS_madvise,   SYS_mmap,    SYS_munmap,           SYS_mprotect,
     SYS_mremap,       SYS_gettid,       SYS_getpid,        SYS_sysinfo,   SYS_sched_yield, SYS_process_vm_readv, SYS_prlimit64,
-    SYS_rt_sigaction, SYS_rt_sigpending, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_arch_prctl,
+    SYS_clock_gettime, SYS_rt_sigaction, SYS_rt_sigpending, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_arch_prctl,
 };
 
 static _Atomic bool filter_deadly;

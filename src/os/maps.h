@@ -70,6 +70,9 @@ void os_maps_shared(const struct os_mapping *mapping, os_maps_range *each, void 
  * Slow. */
 bool os_maps_is_unwritable(const struct os_mapping *mapping);
 
+/* Whether what its name tells is a device, or cannot be looked at. */
+bool os_maps_is_device(const struct os_mapping *mapping);
+
 /* Reads memory that may be PROT_NONE or vanish: bytes copied (fewer when a page in it is unreadable, 0 when the
  * first is), through /proc/self/mem, else by process_vm_readv. Never faults. os_maps_copy keeps the descriptor. */
 size_t os_maps_peek(uintptr_t address, void *buffer, size_t size);

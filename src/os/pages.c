@@ -10,9 +10,11 @@
 #include "os/call.h"
 #include "os/memory.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -288,4 +290,13 @@ size_t os_maps_copy(struct os_maps *maps, uintptr_t address, void *buffer, size_
   if (!maps) return os_maps_peek(address, buffer, size);
   size_t done = pages_copy_file(pages_kept(&maps->kept.memory, pages_open_memory), address, buffer, size);
   return done ? done : pages_copy_process(address, buffer, size);
+}
+
+bool os_maps_is_device(const struct os_mapping *mapping) {
+  static const char deleted[] = " (deleted)";
+  size_t length = strlen(mapping->name), end = sizeof deleted - 1;
+  struct stat file;
+  if (length > end && strcmp(mapping->name + length - end, deleted) == 0) return false;
+  if (os_call(SYS_newfstatat, AT_FDCWD, mapping->name, &file, 0) != 0) return true;
+  return S_ISCHR(file.st_mode) || S_ISBLK(file.st_mode);
 }

@@ -20,6 +20,7 @@
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
   spawn_stack = 256 * 1024,
@@ -176,6 +177,21 @@ static int spawn_start(struct spawn *spawn, size_t tls, uintptr_t mine) {
   return tid < 0 ? (int)tid : 0;
 }
 
+static _Atomic uint32_t *_Atomic spawn_here; /* a page that is empty in a forked child */
+
+static bool spawn_note_here(void) {
+  if (!spawn_here) {
+    _Atomic uint32_t *page = os_memory_map(os_page_size);
+    if (!page) return false;
+    os_call(SYS_madvise, page, os_page_size, MADV_WIPEONFORK);
+    spawn_here = page;
+  }
+  *spawn_here = 1;
+  return true;
+}
+
+bool os_spawn_is_here(void) { return spawn_here && *spawn_here; }
+
 int os_spawn(void (*run)(void *arg), void *arg) {
   uintptr_t mine = os_thread_pointer();
   size_t tls = mine ? spawn_tls_bytes(mine) : 0;
@@ -184,7 +200,7 @@ int os_spawn(void (*run)(void *arg), void *arg) {
   if (spawn == spawned + os_spawn_most) return -EAGAIN;
   if (!tls || tls > spawn_tls_most) return -ENOTSUP;
   if (!os_spawn_is_allowed()) return -EPERM;
-  if (!spawn_map(spawn, os_page_size + spawn_stack + tls + spawn_control)) return -ENOMEM;
+  if (!spawn_note_here() || !spawn_map(spawn, os_page_size + spawn_stack + tls + spawn_control)) return -ENOMEM;
   spawn->run = run;
   spawn->arg = arg;
   int error = spawn_start(spawn, tls, mine);

@@ -29,6 +29,10 @@ int os_spawn(void (*run)(void *arg), void *arg);
 /* Waits until it is gone, also from the list of tasks (but not for a debugger to let go of it). */
 void os_spawn_join(int number);
 
+/* Whether they share this process's memory: not in the child of a fork of which os_spawn_fork_child was not told (_Fork, clone), which has
+ * a copy of it; in a child of vfork they do. */
+bool os_spawn_is_here(void);
+
 /* Whether the task is one of these. Safe at any time, in a signal handler, too. */
 bool os_thread_is_ours(pid_t tid);
 

@@ -182,6 +182,19 @@ static void test_realloc(void) {
   GC_free(p);
 }
 
+static void test_realloc_aligned(void) {
+  bool kept = true;
+  for (size_t align = 64; align <= 131072; align *= 8)
+    for (size_t i = 0; i < size_count; i++) {
+      unsigned char *p = GC_memalign(align, sizes[i]);
+      fill(p, sizes[i]);
+      p = resize(p, sizes[i] * 2 + 1);
+      kept = kept && is_filled(p, sizes[i]);
+      GC_free(p);
+    }
+  OK(kept, "GC_realloc keeps what GC_memalign's hold");
+}
+
 static void test_realloc_kinds(void) {
   static struct crowd crowd;
   static void **keep;
@@ -311,6 +324,7 @@ int main(int argc, char **argv) {
   test_kinds();
   test_pointers();
   test_realloc();
+  test_realloc_aligned();
   test_realloc_kinds();
   test_texts();
   test_objects();

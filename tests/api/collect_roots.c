@@ -73,6 +73,14 @@ static void test_mapping(void) {
   crowd_collect(2);
   OK(crowd_kept(&crowd), "roots may overlap, and be empty");
   GC_remove_roots((char *)(map + 100) - 16, (char *)(map + 100) + used + 16);
+  crowd_make(&crowd, GC_malloc, 48, map + 100);
+  for (int i = 50; i < crowd_size; i++) crowd.hidden[i] = crowd.hidden[i % 50];
+  crowd_collect(2);
+  OK(crowd_kept(&crowd), "one that overlaps what is removed stays as a whole");
+  GC_remove_roots(map + 80, map + 120);
+  crowd_collect(2);
+  OK(crowd_kept(&crowd), "as does one of which a part is to be removed");
+  GC_remove_roots(map, (char *)map + size);
   munmap(map, size);
   crowd_collect(2);
   OK(true, "and may go when they are no roots any more");
@@ -120,15 +128,23 @@ static void test_malloced(void) {
 static void test_cleared(void) {
   void *on_stack[crowd_size];
   void **volatile place = on_stack;
+  size_t size = crowd_size * sizeof(void *);
+  void **map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  GC_add_roots(map, (char *)map + size);
   GC_clear_roots();
+  crowd_make(&crowd, GC_malloc, 48, map);
+  crowd_collect(2);
+  OK(all_memory ? crowd_kept(&crowd) : crowd_lost(&crowd), "after GC_clear_roots what was added is none, but where all memory is");
   crowd_make(&crowd, GC_malloc, 48, in_bss);
   crowd_collect(2);
-  OK(all_memory ? crowd_kept(&crowd) : crowd_lost(&crowd), "after GC_clear_roots static memory is none, but where all memory is");
+  OK(crowd_kept(&crowd), "static memory is");
   test_place(place, "the stack");
-  GC_add_roots(in_data, in_data + crowd_size);
-  crowd_make(&crowd, GC_malloc, 48, in_data);
+  GC_add_roots(map, (char *)map + size);
+  crowd_make(&crowd, GC_malloc, 48, map);
   crowd_collect(2);
   OK(crowd_kept(&crowd), "what is added then is one");
+  GC_remove_roots(map, (char *)map + size);
+  munmap(map, size);
 }
 
 /* --- threads --- */

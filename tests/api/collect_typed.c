@@ -173,6 +173,26 @@ static void test_resized(void) {
   }
 }
 
+/* What is left of it is looked at as before. */
+static void test_shrunk(void) {
+  enum { words = 100 };
+  static struct held held;
+  GC_word bits[2] = {5, (GC_word)1 << 35}; /* words 0, 2 and 99 */
+  GC_descr layout = GC_make_descriptor(bits, words);
+  memset(&held, 0, sizeof held);
+  for (int i = 0; i < 40; i++) {
+    void **object = GC_malloc_explicitly_typed(words * sizeof *object, layout);
+    object[2] = GC_malloc(40);
+    held.hidden[i] = ~(uintptr_t)object[2];
+    root[i] = GC_realloc(object, 40 * sizeof *object);
+  }
+  collect_all();
+  int now = 0;
+  for (int i = 0; i < 40; i++) now += GC_base((void *)~held.hidden[i]) == (void *)~held.hidden[i];
+  OK(now == 40, "an object with a long descriptor that was made smaller holds what it did: %d of 40", now);
+  memset(root, 0, sizeof root);
+}
+
 static void test_kinds(void) {
   size_t size;
   unsigned plain = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1), none = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 1);
@@ -292,6 +312,7 @@ int main(void) {
   test_arrays();
   test_procedure();
   test_resized();
+  test_shrunk();
   test_kinds();
   test_per_object();
   test_roots();

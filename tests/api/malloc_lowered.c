@@ -63,6 +63,8 @@ int main(void) {
   struct rlimit limit;
   getrlimit(RLIMIT_AS, &limit);
   limit.rlim_cur = lowered_limit;
+  int (*volatile set)(__rlimit_resource_t, const struct rlimit *) = setrlimit;
+  OK(set(RLIMIT_AS, NULL) == 0, "no limit at all changes none");
   OK(setrlimit(RLIMIT_AS, &limit) == 0, "a process limits its own address space");
   OK(lowered_deep(1500) == 0, "its stack grows all the same");
   void *p = mmap(NULL, 50 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * What a program may do while markers run beside it: meanwhile alone|protect|number|replace|descriptors|resize|fork. It keeps a graph that takes a while to
+ * What a program may do while markers run beside it: meanwhile alone|protect|number|replace|descriptors|resize|fork|clone. It keeps a graph that takes a while to
  * mark, loses memory all the time, and says on its standard output whether all went as it does without us. */
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -183,6 +184,22 @@ static void forks(void) {
   }
 }
 
+/* Of this the C library is not told, so neither are we. */
+static void clones(void) {
+  for (int i = 0; i < times / 10; i++) {
+    int status;
+    for (int k = 0; k < 10; k++) lose();
+    char *at = some_page();
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0) {
+      alarm(60);
+      int error = i % 2 ? unshare(CLONE_FS) : mprotect(at, page, PROT_NONE);
+      _exit(error ? 1 : 0);
+    }
+    bad += waitpid(pid, &status, 0) != pid || status != 0;
+  }
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   grow(nodes);
@@ -193,6 +210,7 @@ int main(int argc, char **argv) {
   else if (strcmp(what, "descriptors") == 0) descriptors();
   else if (strcmp(what, "resize") == 0) resize();
   else if (strcmp(what, "fork") == 0) forks();
+  else if (strcmp(what, "clone") == 0) clones();
   else return 2;
   printf("%s: %d went wrong; sum %s\n", what, bad, sum(root) == (uint64_t)nodes * (nodes - 1) / 2 ? "right" : "wrong");
   return 0;

@@ -6,7 +6,7 @@ options="--concurrent=on --stress=1 --gc-cpu=100 --threshold0=1M --threshold1=2 
 ran_beside() { grep -q 'while the program ran' "$work/log"; }
 
 for markers in 1 3; do
-  for scenario in alone protect number replace descriptors resize fork; do
+  for scenario in alone protect number replace descriptors resize fork clone; do
     rm -f "$work/log"
     run glibc 60 "$here/meanwhile" "$scenario"
     run_collect collect 120 "$options --markers=$markers" "$here/meanwhile" "$scenario"

@@ -60,12 +60,52 @@ APART static void **map(size_t bytes, int protection, int flags, int fd) {
 
 /* --- mappings --- */
 
+static int memory_file(void) {
+  int fd = memfd_create("places", MFD_CLOEXEC);
+  if (fd < 0 || ftruncate(fd, 1024 * page)) abort();
+  return fd;
+}
+
 /* Code that was written, then made executable and no longer writable. */
 static void generated_code(void) {
   void **p = map(16 * page, rw | PROT_EXEC, private, -1);
   root(&p[1000]);
   if (mprotect(p, 16 * page, PROT_READ | PROT_EXEC)) abort();
   churn_and_tell(&p[1000]);
+}
+
+/* The only pointer is part of an instruction: mov $list, %rax, at an odd address. */
+static void generated_instruction(void) {
+  char *p = (char *)map(16 * page, rw | PROT_EXEC, private, -1);
+  memcpy(p + 8001, (const char[]){0x48, (char)0xb8}, 2);
+  root((void **)(p + 8003));
+  churn_and_tell((void **)(p + 8003));
+}
+
+/* Written by one view of it, run by another. */
+static void generated_shared(void) {
+  int fd = memory_file();
+  char *writing = (char *)map(16 * page, rw, MAP_SHARED, fd), *running = (char *)map(16 * page, PROT_READ | PROT_EXEC, MAP_SHARED, fd);
+  root((void **)(writing + 8003));
+  munmap(writing, 16 * page);
+  close(fd);
+  churn_and_tell((void **)(running + 8003));
+}
+
+/* A file in /dev is no device; without the right to make one there it is made elsewhere. */
+static void file_in_dev(void) {
+  char name[] = "/dev/gleaner-places.XXXXXX";
+  int fd = mkstemp(name);
+  bool here = fd >= 0;
+  if (!here) fd = memory_file();
+  if (ftruncate(fd, 16 * page)) abort();
+  void **all = map(16 * page, rw, MAP_SHARED, fd), **mine = map(16 * page, rw, MAP_PRIVATE, fd);
+  root(&all[1000]);
+  root(&mine[2000]);
+  churn();
+  if (here) unlink(name);
+  tell(all[1000]);
+  tell(mine[2000]);
 }
 
 /* Not readable even by the program, until it wants it again. */
@@ -84,12 +124,6 @@ static void shared_forgotten(void) {
   root(&p[100000]);
   if (madvise(p, 4096 * page, MADV_DONTNEED)) abort();
   churn_and_tell(&p[100000]);
-}
-
-static int memory_file(void) {
-  int fd = memfd_create("places", MFD_CLOEXEC);
-  if (fd < 0 || ftruncate(fd, 1024 * page)) abort();
-  return fd;
 }
 
 /* Never written through the mapping. */
@@ -397,7 +431,7 @@ static void stream_buffer(void) {
 
 #define SCENARIO(name) {#name, name}
 static const struct scenario table[] = {
-    SCENARIO(generated_code), SCENARIO(execute_only), SCENARIO(shared_forgotten), SCENARIO(shared_written), SCENARIO(shared_on_disk),
+    SCENARIO(generated_code), SCENARIO(generated_instruction), SCENARIO(generated_shared), SCENARIO(file_in_dev), SCENARIO(execute_only), SCENARIO(shared_forgotten), SCENARIO(shared_written), SCENARIO(shared_on_disk),
     SCENARIO(paged_out), SCENARIO(paged_out_shared), SCENARIO(moved), SCENARIO(module_data), SCENARIO(module_tls),
     SCENARIO(module_tls_of_thread), SCENARIO(alternate_above), SCENARIO(carved), SCENARIO(alternate_in_heap),
     SCENARIO(alternate_of_thread), SCENARIO(gs_base), SCENARIO(small_stack), SCENARIO(vanished_thread), SCENARIO(environment),

@@ -304,6 +304,38 @@ static void on_warning_allocate(char *format, GC_word value) {
   if (++warned < 5) GC_malloc_atomic((size_t)1 << 62);
 }
 
+static void **reserve;
+static void *give_reserve(size_t size) { return (void)size, reserve; }
+
+/* What the handler gives is no object of a list. */
+static void test_many_refused(void) {
+  GC_oom_func oom = GC_get_oom_fn();
+  GC_warn_proc warn = GC_get_warn_proc();
+  static void **held;
+  reserve = GC_malloc_uncollectable(4096);
+  *reserve = reserve;
+  GC_set_warn_proc(GC_ignore_warn_proc);
+  GC_set_oom_fn(give_reserve);
+  GC_gcollect();
+  GC_set_max_heap_size(GC_get_heap_size() + (1 << 20));
+  int length = 1;
+  for (int i = 0; i < 100000 && length > 0; i++) {
+    void **list = GC_malloc_many(1000);
+    length = 0;
+    for (void **next; list && length < 1000; list = next, length++) {
+      next = *list;
+      *list = held;
+      held = list;
+    }
+  }
+  OK(length == 0 && *reserve == reserve, "where there is no memory a list of objects is empty: %d", length);
+  GC_set_max_heap_size(0);
+  GC_set_oom_fn(oom);
+  GC_set_warn_proc(warn);
+  for (void **next; held; held = next) next = *held, GC_free(held);
+  GC_free(reserve);
+}
+
 static void test_warning(void) {
   static void *(*volatile gc_malloc)(size_t) = GC_malloc;
   GC_warn_proc old = GC_get_warn_proc();
@@ -384,6 +416,7 @@ int main(void) {
   test_exclusion();
   test_resize();
   test_threads();
+  test_many_refused();
   test_warning();
   test_end();
   return tap_end();

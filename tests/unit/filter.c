@@ -50,6 +50,7 @@ int main(void) {
      "nor is a signal, a tracer, or another process that answers");
   OK(!KILLS(LOAD(NUMBER), IF(BPF_JEQ, SYS_ptrace, 0, 1), KILL, ALLOW), "a call that is never made may be punished");
   OK(KILLS(LOAD(NUMBER), IF(BPF_JEQ, SYS_tgkill, 0, 1), KILL, ALLOW), "but none that is");
+  OK(KILLS(LOAD(NUMBER), IF(BPF_JEQ, SYS_clock_gettime, 0, 1), KILL, ALLOW), "such as that for the processor's time");
   OK(KILLS(LOAD(NUMBER), IF(BPF_JEQ, SYS_openat, 1, 0), KILL, ALLOW), "a list of what is allowed must have all");
   OK(!KILLS(LOAD(ARCH), IF(BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0), KILL, LOAD(NUMBER), IF(BPF_JGE, 0x40000000, 0, 1), KILL, ALLOW),
      "another processor's calls are none of ours");

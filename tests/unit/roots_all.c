@@ -342,7 +342,7 @@ static void test_declared(void) {
   OK(!is_root(a), "until it is dropped");
   roots_add((uintptr_t)own, (uintptr_t)own + 4 * page);
   OK(is_root(a), "or what the program added");
-  roots_remove((uintptr_t)own + page, (uintptr_t)own + page + 8);
+  roots_remove((uintptr_t)own, (uintptr_t)own + 4 * page);
   OK(!is_root(a), "until it takes that out again");
   os_memory_unmap(own, 4 * page);
   put(p + 2 * page, a);

@@ -20,8 +20,8 @@ void *alloc_refilled(size_t size, enum kind kind);
 void *gc_alloc_typed(size_t size, uintptr_t type, bool full, const struct site_start *start);
 /* As GC_malloc, of any kind. */
 void *gc_alloc_kind(size_t size, enum kind kind, const struct site_start *start);
-/* What the program's handler of exhausted memory gave last in this thread: it may give the same again. */
-void *gc_handler_gave(void);
+/* What the program's handler of exhausted memory gave in this thread since this was asked last: it may give the same again. */
+void *gc_take_given(void);
 
 /* Objects whose pointers lie behind their beginnings: libgc's debug objects. Each does what GC_free, GC_realloc and GC_size do where the pointer is
  * such a one, and says so; size tells 0 where it is not. NULL: there are none. Asked for what begins no object alone. */

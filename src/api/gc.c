@@ -30,7 +30,11 @@ PUBLIC GC_oom_func GC_get_oom_fn(void) { return __atomic_load_n(&GC_oom_fn, __AT
 
 static THREAD_LOCAL void *gc_given;
 
-void *gc_handler_gave(void) { return gc_given; }
+void *gc_take_given(void) {
+  void *p = gc_given;
+  gc_given = NULL;
+  return p;
+}
 
 static void *gc_out_of_memory(size_t size) {
   GC_oom_func handler = GC_get_oom_fn();

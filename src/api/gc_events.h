@@ -19,8 +19,6 @@ bool gc_events_is_forked(void);
 const char *gc_events_reason(enum collect_reason reason);
 /* Why a collection reclaimed nothing, without a full stop. */
 const char *gc_events_error(int error);
-/* The callbacks' args are roots also where roots are declared: once more, when all were cleared. */
-void gc_events_declare_roots(void);
 struct GC_collection;
 void gc_events_describe(const struct collection *facts, struct GC_collection *out);
 

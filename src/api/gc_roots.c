@@ -23,10 +23,7 @@ PUBLIC void GC_remove_roots(void *lo, void *hi) {
   if (lo < hi) roots_remove((uintptr_t)lo, (uintptr_t)hi);
 }
 
-PUBLIC void GC_clear_roots(void) {
-  roots_remove(0, UINTPTR_MAX);
-  gc_events_declare_roots();
-}
+PUBLIC void GC_clear_roots(void) { roots_remove(0, UINTPTR_MAX); }
 
 PUBLIC void GC_exclude_static_roots(void *lo, void *hi) {
   uintptr_t from = bits_align_up((uintptr_t)lo, sizeof(uintptr_t)), to = bits_align_down((uintptr_t)hi, sizeof(uintptr_t));

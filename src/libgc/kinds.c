@@ -143,8 +143,9 @@ PUBLIC void GC_generic_malloc_many(size_t size, int kind, void **result) {
   void *volatile held[many_most] = {0}; /* the first word of some kinds is not looked at */
   void *list = NULL;
   for (size_t i = 0; i < count; i++) {
+    gc_take_given(); /* what it gave before is long another object */
     void **object = GC_generic_malloc(each, kind);
-    if (!object || object == gc_handler_gave()) break;
+    if (!object || object == gc_take_given()) break;
     held[i] = *object = list;
     list = object;
   }

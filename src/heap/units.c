@@ -195,10 +195,11 @@ void units_lose(void) {
   units.deferred = NULL;
 }
 
+/* Memory is copied while other threads run: the table may be older than the map, though the lock was free. It is made anew. */
 void units_fork_child(void) {
-  if (!units.pinned) return;
   heap_lock();
   units_unpin();
   units_unmake_deferred();
+  units.valid = false;
   heap_unlock();
 }

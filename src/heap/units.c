@@ -195,11 +195,13 @@ void units_lose(void) {
   units.deferred = NULL;
 }
 
-/* Memory is copied while other threads run: the table may be older than the map, though the lock was free. It is made anew. */
+/* Memory is copied while other threads run: the table may be older than the map, though the lock was free. It is made anew. The lock may be this
+ * thread's, which was interrupted by a signal: then it goes on in the child. */
 void units_fork_child(void) {
+  units.valid = false;
+  if (!units.pinned) return;
   heap_lock();
   units_unpin();
   units_unmake_deferred();
-  units.valid = false;
   heap_unlock();
 }

@@ -307,11 +307,10 @@ struct collector_patience {
  * does not count: nor may the other have. */
 static bool collector_wait(struct collector_patience *patience) {
   const uint64_t most = (uint64_t)1 << 30, lap_most = (uint64_t)10 << 20; /* a second, in a callback */
-  uint64_t now = os_clock(), lap = now - patience->last;
+  uint64_t lap = os_clock_lap(&patience->last);
   uint32_t turns = atomic_load(&collector_turns);
   bool callback = atomic_load(&collector_telling) && turns == patience->turn;
   patience->waited = callback ? patience->waited + (lap < lap_most ? lap : lap_most) : 0;
-  patience->last = now;
   patience->turn = turns;
   if (patience->waited > most) return false;
   os_thread_sleep(50 * 1000);

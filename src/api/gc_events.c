@@ -128,18 +128,13 @@ static void gc_callbacks_compact(void) {
 }
 
 /* Their args are roots also where roots are declared. What a missed root holds would be reclaimed: without it nothing is. */
-static void gc_callbacks_declare(void) {
-  uintptr_t page = (uintptr_t)atomic_load(&gc_callbacks);
-  if (roots_keep(page, page + callbacks_size) != 0) collector_forbid();
-}
-
 static bool gc_callbacks_make(void) {
   struct gc_callback *none = NULL;
   if (atomic_load(&gc_callbacks)) return true;
   long page = os_call(SYS_mmap, NULL, callbacks_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page < 0 && page > -4096) return false;
-  if (atomic_compare_exchange_strong(&gc_callbacks, &none, (struct gc_callback *)page)) gc_callbacks_declare();
-  else os_call(SYS_munmap, page, callbacks_size);
+  if (!atomic_compare_exchange_strong(&gc_callbacks, &none, (struct gc_callback *)page)) os_call(SYS_munmap, page, callbacks_size);
+  else if (roots_keep((uintptr_t)page, (uintptr_t)page + callbacks_size) != 0) collector_forbid();
   return true;
 }
 

@@ -35,6 +35,7 @@ struct collect {
   const struct collect_request *request;
   struct collection *facts;
   unsigned generation;
+  bool freeze; /* or thaw, of collect_set_frozen */
   void (*look)(void *arg); /* of collect_look */
   void *look_arg;
 };
@@ -158,12 +159,6 @@ static void collect_forget(struct collect *collect) {
 
 /* --- one collection --- */
 
-static uint64_t collect_lap(uint64_t *since) {
-  uint64_t now = os_clock(), lap = now - *since;
-  *since = now;
-  return lap;
-}
-
 /* A minor collection has too little to share. */
 static unsigned collect_markers(const struct collect *collect) {
   if (collect->generation < 2) return 1;
@@ -203,9 +198,9 @@ static int collect_end_marking(struct collect *collect, uint64_t *since) {
   if (!mark_is_complete() || !read) return EIO;
   owned_spare(facts);
   facts->markers = mark_count();
-  facts->mark_ns += collect_lap(since);
+  facts->mark_ns += os_clock_lap(since);
   if (!collect_settle(collect)) return EIO;
-  facts->weak_ns += collect_lap(since);
+  facts->weak_ns += os_clock_lap(since);
   collect_sweep_stopped(collect);
   settle_ages(collect->generation);
   return 0;
@@ -232,7 +227,7 @@ static int collect_stopped(struct collect *collect, const struct world_thread *t
   collect_marks.generation = collect->generation;
   collect_marks.open = true;
   int error = collect_begin_marking(collect, threads, count);
-  facts->roots_ns = collect_lap(&since);
+  facts->roots_ns = os_clock_lap(&since);
   if (!error && collect_go_on_running(collect, &error)) {
     collect_marks.open = false;
     facts->concurrent = true;
@@ -240,14 +235,14 @@ static int collect_stopped(struct collect *collect, const struct world_thread *t
   }
   if (!error) {
     collect_mark_old(collect);
-    facts->old_ns = collect_lap(&since);
+    facts->old_ns = os_clock_lap(&since);
     error = collect_end_marking(collect, &since);
   }
   collect_marks.open = false;
   if (error && mark_was_stopped()) error = ECANCELED;
   if (error) collect_forget(collect);
   mark_end();
-  facts->sweep_ns = collect_lap(&since);
+  facts->sweep_ns = os_clock_lap(&since);
   return error;
 }
 
@@ -260,13 +255,13 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
   if (!error) covered_each_aged(REGION_AGE_0, collect_reach_new, NULL);
   collect_marks.open = !error;
   if (!error) error = collect_mark_roots(collect, threads, count);
-  facts->roots_ns += collect_lap(&since);
+  facts->roots_ns += os_clock_lap(&since);
   if (!error) {
     remember_scan_concurrent(&counts);
     typed_look_reached(2);
     facts->pages_scanned = counts.pages_scanned;
     facts->pages_skipped = counts.pages_skipped;
-    facts->old_ns = collect_lap(&since);
+    facts->old_ns = os_clock_lap(&since);
     error = collect_end_marking(collect, &since);
   }
   collect_marks.open = false;
@@ -275,7 +270,7 @@ static int collect_stopped_again(struct collect *collect, const struct world_thr
     return error;
   }
   mark_end();
-  facts->sweep_ns = collect_lap(&since);
+  facts->sweep_ns = os_clock_lap(&since);
   return 0;
 }
 
@@ -416,9 +411,12 @@ static bool collect_end(const struct collect_request *request, struct collection
   *facts = collect_begun;
   facts->first_pause_ns = facts->pause_ns;
   facts->mark_ns = os_clock() - facts->began;
-  if (!step) facts->pause_ns = 0;
-  if (!step) facts->error = ECANCELED;
-  else facts->error = locks.watch ? collect_in_stop(&collect, step) : EAGAIN;
+  if (step) {
+    facts->error = locks.watch ? collect_in_stop(&collect, step) : EAGAIN;
+  } else {
+    facts->pause_ns = 0;
+    facts->error = ECANCELED;
+  }
   if (facts->error && concurrent_progress() != CONCURRENT_IDLE) concurrent_forget(); /* not even stopped */
   if (facts->error) remember_forget_concurrent();
   collect_sum(facts);
@@ -453,20 +451,13 @@ static bool collect_own_idle(void) {
 static int collect_freeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
   (void)threads, (void)count;
   covered_each_aged(REGION_AGE_0, collect_colour_new, collect);
-  frozen_set(true);
+  frozen_set(collect->freeze);
   return 0;
 }
 
-static int collect_unfreeze_stopped(struct collect *collect, const struct world_thread *threads, unsigned count) {
-  (void)threads, (void)count;
-  covered_each_aged(REGION_AGE_0, collect_colour_new, collect);
-  frozen_set(false);
-  return 0;
-}
-
-static int collect_apart(const struct collect_request *request, collect_step *step) {
+static int collect_set_frozen(const struct collect_request *request, bool freeze) {
   struct collection facts = {0};
-  struct collect collect = {.request = request, .facts = &facts, .generation = 2};
+  struct collect collect = {.request = request, .facts = &facts, .generation = 2, .freeze = freeze};
   if (!collect_own_idle()) return EBUSY;
   if (!collect_wait_for_sweep()) {
     atomic_store(&collect_owner, 0);
@@ -474,13 +465,13 @@ static int collect_apart(const struct collect_request *request, collect_step *st
   }
   struct collect_locks locks = collect_lock();
   concurrent_restore();
-  int error = locks.watch ? collect_in_stop(&collect, step) : EAGAIN;
+  int error = locks.watch ? collect_in_stop(&collect, collect_freeze_stopped) : EAGAIN;
   collect_release(locks);
   return error;
 }
 
-int collect_freeze(const struct collect_request *request) { return collect_apart(request, collect_freeze_stopped); }
-int collect_unfreeze(const struct collect_request *request) { return collect_apart(request, collect_unfreeze_stopped); }
+int collect_freeze(const struct collect_request *request) { return collect_set_frozen(request, true); }
+int collect_unfreeze(const struct collect_request *request) { return collect_set_frozen(request, false); }
 
 /* --- looking --- */
 

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-static size_t covered_unit(const struct block *block) { return (block->start - region.base) >> block_unit_shift; }
-
 /* Eight units at a time. */
 void covered_each_aged(uint8_t ages, covered_visit *visit, void *arg) {
   size_t used = atomic_load(&region.used);
@@ -20,7 +18,7 @@ void covered_each_aged(uint8_t ages, covered_visit *visit, void *arg) {
       continue;
     }
     struct block *block = atomic_load(&region.ages[unit]) & ages ? atomic_load(&region.blocks[unit]) : NULL;
-    bool first = block && covered_unit(block) == unit;
+    bool first = block && block_first_unit(block) == unit;
     if (first) visit(block, arg);
     unit += first ? block->units : 1;
   }
@@ -40,9 +38,9 @@ void covered_each_of(unsigned generation, covered_visit *visit, void *arg) {
   else covered_each_aged(generation == 0 ? REGION_AGE_0 : REGION_AGE_0 | REGION_AGE_1, visit, arg);
 }
 
-uint8_t covered_ages(const struct block *block) { return atomic_load(&region.ages[covered_unit(block)]); }
+uint8_t covered_ages(const struct block *block) { return atomic_load(&region.ages[block_first_unit(block)]); }
 
 void covered_set_ages(const struct block *block, uint8_t ages) {
-  size_t at = covered_unit(block);
+  size_t at = block_first_unit(block);
   for (uint32_t i = 0; i < block->units; i++) atomic_store_explicit(&region.ages[at + i], ages, memory_order_relaxed);
 }

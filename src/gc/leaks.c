@@ -93,7 +93,7 @@ static void leaks_each_backwards(struct leaks *leaks, const struct leaks_wanted 
   for (size_t unit = atomic_load(&region.used); unit > 0;) {
     struct block *block = atomic_load_explicit(&region.blocks[unit - 1], memory_order_relaxed);
     if (block) leaks_block(leaks, block, true, wanted);
-    unit = block ? (block->start - region.base) >> block_unit_shift : unit - 1;
+    unit = block ? block_first_unit(block) : unit - 1;
   }
 }
 

@@ -39,7 +39,7 @@ struct why {
 /* --- numbers --- */
 
 static uint32_t why_number(const struct why *why, const struct block *block, uint32_t slot) {
-  return why->base[(block->start - region.base) >> block_unit_shift] + slot + 1;
+  return why->base[block_first_unit(block)] + slot + 1;
 }
 
 static void why_slot(const struct why *why, uint32_t number, struct block **block, uint32_t *slot) {

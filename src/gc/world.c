@@ -353,8 +353,7 @@ static void world_wait(void) {
     if (atomic_load(&world_arrivals) != seen) continue;
     uint64_t nap = world_nap(idle);
     os_futex_wait(&world_arrivals, seen, nap);
-    uint64_t now = os_clock(), lap = now - last;
-    last = now;
+    uint64_t lap = os_clock_lap(&last);
     /* an arrival is not idleness, nor is a long time in which we did not run either; without one the dead are looked for at each turn */
     if (lap > nap + world_late_ns) lap = nap + world_late_ns;
     idle = atomic_load(&world_arrivals) == seen ? idle + lap + 1 : 0;

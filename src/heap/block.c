@@ -165,10 +165,6 @@ struct block *block_make_large(size_t size, size_t align, size_t room, enum kind
   return block;
 }
 
-static uint32_t block_first_unit(const struct block *block) {
-  return (uint32_t)((block->start - region.base) >> block_unit_shift);
-}
-
 /* Whoever gets these units next must be able to write there. */
 static void block_restore(struct block *block, uint32_t from) {
   if (likely(!atomic_load_explicit(&block->reprotected, memory_order_relaxed))) return;

@@ -130,6 +130,10 @@ static inline bool block_contains(const struct block *block, uintptr_t address) 
   return address - block->start < block->size;
 }
 
+static inline uint32_t block_first_unit(const struct block *block) {
+  return (uint32_t)((block->start - region.base) >> block_unit_shift);
+}
+
 static inline size_t block_slot_bytes(const struct block *block) {
   return block->slot_size ? block->slot_size : block->size;
 }

@@ -319,7 +319,7 @@ static struct block *cache_steal(struct cache *thief, const struct bin *wanted) 
 static void cache_repair_orphans(void);
 
 static size_t cache_to_populate(const struct block *block) {
-  return runs_to_fill((uint32_t)((block->start - region.base) >> block_unit_shift), block->units) * (size_t)block_unit;
+  return runs_to_fill(block_first_unit(block), block->units) * (size_t)block_unit;
 }
 
 static struct block *cache_new_block(struct cache *cache, struct bin *bin) {

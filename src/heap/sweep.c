@@ -328,7 +328,7 @@ static void sweep_block(struct block *block) {
 static void sweep_units(size_t from, size_t to) {
   for (size_t unit = from; unit < to; unit++) {
     struct block *block = atomic_load_explicit(&region.blocks[unit], memory_order_acquire);
-    if (block && (block->start - region.base) >> block_unit_shift == unit) sweep_block(block);
+    if (block && block_first_unit(block) == unit) sweep_block(block);
   }
 }
 

@@ -171,7 +171,7 @@ void units_unpin(void) {
 }
 
 bool units_defer(struct block *block) {
-  size_t at = (block->start - region.base) >> block_unit_shift;
+  size_t at = block_first_unit(block);
   if (likely(!units.pinned) || at >= units.committed || !units.table[at].state) return false;
   block->next = units.deferred;
   units.deferred = block;

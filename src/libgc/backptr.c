@@ -207,7 +207,7 @@ static uintptr_t backptr_next_object(uintptr_t address) {
   for (int rounds = 0; rounds < 2;) {
     for (; block && slot < block->nslots; slot++)
       if (state_is_live(((volatile uint8_t *)block->state)[slot])) return block_slot_address(block, slot);
-    if (block) unit = ((block->start - region.base) >> block_unit_shift) + block->units;
+    if (block) unit = block_first_unit(block) + block->units;
     block = region_next(&unit);
     slot = 0;
     if (!block) rounds++, unit = 0;

@@ -157,5 +157,11 @@ static uint64_t threads_clock(clockid_t which) {
 }
 
 uint64_t os_clock(void) { return threads_clock(CLOCK_MONOTONIC); }
+
+uint64_t os_clock_lap(uint64_t *since) {
+  uint64_t now = os_clock(), lap = now - *since;
+  *since = now;
+  return lap;
+}
 uint64_t os_thread_clock(void) { return threads_clock(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t os_process_clock(void) { return threads_clock(CLOCK_PROCESS_CPUTIME_ID); }

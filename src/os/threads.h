@@ -42,6 +42,7 @@ void os_thread_sleep(uint64_t nanoseconds);
 void os_futex_wake(_Atomic uint32_t *word);
 
 uint64_t os_clock(void); /* monotonic nanoseconds */
+uint64_t os_clock_lap(uint64_t *since); /* how many since then, and from now on since now */
 uint64_t os_thread_clock(void); /* nanoseconds that this thread has run */
 uint64_t os_process_clock(void); /* and all threads together */
 

@@ -17,11 +17,13 @@ struct held {
 static void *root[many];
 static struct crowd crowd;
 
-static int left(const struct held *held) {
+static int left_of(const struct held *held, int first) {
   int count = 0;
-  for (int i = 0; i < many; i++) count += GC_base((void *)~held->hidden[i]) == (void *)~held->hidden[i];
+  for (int i = 0; i < first; i++) count += GC_base((void *)~held->hidden[i]) == (void *)~held->hidden[i];
   return count;
 }
+
+static int left(const struct held *held) { return left_of(held, many); }
 
 __attribute__((noinline)) static void fill(struct held *held, size_t size, size_t word, GC_descr descriptor, size_t count) {
   for (int i = 0; i < many; i++) {
@@ -166,8 +168,7 @@ static void test_resized(void) {
       GC_free(next);
     }
     collect_all();
-    int now = 0;
-    for (int i = 0; i < 40; i++) now += GC_base((void *)~held.hidden[i]) == (void *)~held.hidden[i];
+    int now = left_of(&held, 40);
     OK(now == 40, "large objects that %s hold what they did, and what came to them: %d of 40", behind ? "moved" : "grew", now);
     memset(root, 0, sizeof root);
   }
@@ -187,8 +188,7 @@ static void test_shrunk(void) {
     root[i] = GC_realloc(object, 40 * sizeof *object);
   }
   collect_all();
-  int now = 0;
-  for (int i = 0; i < 40; i++) now += GC_base((void *)~held.hidden[i]) == (void *)~held.hidden[i];
+  int now = left_of(&held, 40);
   OK(now == 40, "an object with a long descriptor that was made smaller holds what it did: %d of 40", now);
   memset(root, 0, sizeof root);
 }
